@@ -2,7 +2,7 @@
 
 import dask.array as da
 
-from napari_sparsessp.prediction.input_stack import PixelsFromFile, read_stack
+from napari_sparsessp.prediction.input_stack import read_stack
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 
@@ -20,7 +20,7 @@ def both_ways(model, volume, small_share, share, **request):
     whole = read_stack(plan, time_point)
     small_share(share)
     lazy = read_stack(plan, time_point)
-    assert isinstance(lazy.pixels, PixelsFromFile)
+    assert lazy.pixels.source is not None
     return plan, whole, lazy
 
 

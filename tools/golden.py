@@ -51,7 +51,7 @@ def cases() -> list[tuple[str, str, dict[str, Any], tuple[str, ...]]]:
     sparse = {"ratio": 4.0, "simulate_sparse": True, "tta": True}
     size = {"voxel_size": (1.0, 0.3, 0.3)}
     tiles = {"tile": (32, 96, 96), "overlap": 0.5}
-    truth = {"truth": {"dna": "truth:dna"}}
+    truth = {"truth": {"dna": "truth.ome.tif:dna"}}
     both = ("zarr", "python")
     return [
         *((f"sample-{id_}", "sample", {"model": id_}, WAYS) for id_ in MODELS),
@@ -114,13 +114,15 @@ def command_line(*arguments: str) -> str:
 def predict_by(way: str, source: Path, fields: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Predict one way; return the voxels, their place in space and the report."""
     from napari_sparsessp import PredictionRequest, load_model, load_volume, predict
+    from napari_sparsessp.prediction.command_line import command_of
 
     if way in ("tiff", "zarr"):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / f"out.ome.{way.removesuffix('f')}"
             report = Path(folder) / "report.json"
-            files = "--out", str(out), "--report", str(report)
-            command_line("predict", str(source), "--quiet", *files, *_options(fields))
+            request = PredictionRequest(input=str(source), **fields)
+            words = command_of(request, out)[1:]
+            command_line(*words, "--quiet", "--report", str(report))
             volume = load_volume(out)
             told = json.loads(report.read_text())
             return volume.numpy(), _about(volume), _comparable(told)
@@ -133,38 +135,17 @@ def predict_by(way: str, source: Path, fields: dict[str, Any]) -> tuple[Any, Any
     return np.asarray(result.volume.array), _about(result.volume), told
 
 
-def _options(fields: dict[str, Any]) -> list[str]:
-    """Write the fields of a request as options; inputs lie in the working folder."""
-    found = []
-    for name, value in fields.items():
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        if name == "truth":
-            [(id_, place)] = value.items()
-            text = f"{id_}={place.replace(':', '.ome.tif:')}"
-        option = "--" + name.replace("_", "-")
-        found += [option] if value is True else [option, text]
-    return found
-
-
 def _stream_as_the_dock(request: Any, volume: Any) -> Any:
     """Fill a shared buffer by the dock's own engine; follow a changed ui here."""
-    from napari_sparsessp import load_model, predict_stream
+    from napari_sparsessp import load_model
+    from napari_sparsessp.prediction.plan import plan_prediction
+    from napari_sparsessp.ui.engine import InstalledEngine
 
-    model, buffer = load_model(request.model, request.topology), None
-    try:
-        from napari_sparsessp.prediction.plan import plan_prediction
-        from napari_sparsessp.ui.engine import InstalledEngine
-    except ImportError:
-        print("no InstalledEngine: the buffer is that of predict_stream")
-        events = predict_stream(model, volume, request=request)
-    else:
-        engine = InstalledEngine()
-        plan = plan_prediction(model.card, volume, request, {})
-        buffer = np.zeros(plan.output_shape, np.float32)
-        writer = engine.new_writer(buffer)
-        whole, never = lambda: None, threading.Event()
-        events = engine.stream(plan, writer, whole, None, never)
-    for event in events:
+    engine, model = InstalledEngine(), load_model(request.model, request.topology)
+    plan = plan_prediction(model.card, volume, request, {})
+    buffer = np.zeros(plan.output_shape, np.float32)
+    writer, never = engine.new_writer(buffer), threading.Event()
+    for event in engine.stream(plan, writer, lambda: None, None, never):
         buffer = getattr(event, "buffer", buffer)
     return buffer
 
@@ -306,12 +287,10 @@ def _difference(golden: np.ndarray, voxels: np.ndarray) -> float:
 
 def _show(name: str, before: Any, now: Any) -> None:
     """Print how a text, or a value as JSON, changed."""
-    lines = [
-        one.splitlines()
-        if isinstance(one, str)
-        else json.dumps(one, indent=1).split("\n")
-        for one in (before, now)
-    ]
+    texts = (
+        v if isinstance(v, str) else json.dumps(v, indent=1) for v in (before, now)
+    )
+    lines = [text.splitlines() for text in texts]
     for line in difflib.unified_diff(*lines, f"{name}: golden", "now", "", "", 1, ""):
         print(line)
 
@@ -324,10 +303,10 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="folder of the real files, to record")
     options = parser.parse_args()
     folder = options.folder.resolve()
-    if options.verb == "record":
-        record(folder, options.data)
-        return 0
-    return compare(folder)
+    if options.verb == "compare":
+        return compare(folder)
+    record(folder, options.data)
+    return 0
 
 
 if __name__ == "__main__":

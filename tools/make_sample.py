@@ -26,16 +26,10 @@ FOLDER = Path(__file__).parents[1] / "src" / "napari_sparsessp" / "samples"
 def _write(
     name: str, array: np.ndarray, axes: str, z_step: float, **more: object
 ) -> None:
-    metadata = {
-        "axes": axes,
-        "PhysicalSizeX": VOXEL,
-        "PhysicalSizeXUnit": "µm",
-        "PhysicalSizeY": VOXEL,
-        "PhysicalSizeYUnit": "µm",
-        "PhysicalSizeZ": z_step,
-        "PhysicalSizeZUnit": "µm",
-        **more,
-    }
+    steps = {"X": VOXEL, "Y": VOXEL, "Z": z_step}
+    sizes = {f"PhysicalSize{axis}": step for axis, step in steps.items()}
+    units = {f"PhysicalSize{axis}Unit": "µm" for axis in steps}
+    metadata = {"axes": axes, **sizes, **units, **more}
     tifffile.imwrite(
         FOLDER / name, array, compression="zlib", predictor=True, ome=True,
         photometric="minisblack", metadata=metadata,

@@ -23,6 +23,8 @@ SIZE = (1600, 1000)
 SMALL = (1280, 800)
 CLIP_WIDTH = 960
 PATIENCE = 600.0
+# corners of a region, as shares of height and width
+REGION = ((0.3, 0.3), (0.3, 0.6), (0.65, 0.6), (0.65, 0.3))
 DOCKS = ("Predict", "Compare", "Plan sampling", "Models", "Train")
 
 
@@ -102,18 +104,10 @@ def save_film(frames: list[Any], path: Path, width: int, pause_ms: int) -> None:
         picture = Image.fromarray(frame).convert("RGB")
         height = round(width * picture.height / picture.width)
         pictures.append(picture.resize((width, height), Image.Resampling.LANCZOS))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pauses = [pause_ms] * (len(pictures) - 1) + [2500]
     first, *others = pictures
-    first.save(
-        path,
-        save_all=True,
-        append_images=others,
-        duration=pauses,
-        loop=0,
-        quality=70,
-        method=6,
-    )
+    pauses = [pause_ms] * len(others) + [2500]
+    film = {"save_all": True, "append_images": others, "duration": pauses, "loop": 0}
+    first.save(path, quality=70, method=6, **film)
     print(path, flush=True)
 
 
@@ -145,7 +139,11 @@ def under_xvfb(arguments: list[str], size: tuple[int, int]) -> int:
 
 def main() -> int:
     """Play the scenes that are asked for."""
-    options = _options()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=DOCS, help="folder of pictures")
+    names = list(SCENES)
+    parser.add_argument("--scenes", nargs="+", choices=names, default=names[1:])
+    options = parser.parse_args()
     if without_display():
         return under_xvfb([__file__, *sys.argv[1:]], SIZE)
     with tempfile.TemporaryDirectory() as scratch:
@@ -156,15 +154,6 @@ def main() -> int:
         for scene in options.scenes:
             SCENES[scene](options.out, dense, wide)
     return 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder of pictures")
-    parser.add_argument(
-        "--scenes", nargs="+", choices=list(SCENES), default=list(SCENES)[1:]
-    )
-    return parser.parse_args()
 
 
 def simulate(folder: Path, shape: str, seed: int) -> Path:
@@ -179,30 +168,25 @@ def simulate(folder: Path, shape: str, seed: int) -> Path:
 
 
 def sample(out: Path, dense: Path, wide: Path) -> None:
-    """From the bundled sample to a judged prediction."""
-    stage = Stage(out, "dark", SIZE)
-    predict = stage.dock("Predict")
-    stage.viewer.open_sample("napari-sparsessp", "sparse_colony")
-    middle(stage)
-    stage.look(lambda: predict.preview.plan is not None, "a plan")
-    run(stage, predict)
-    stage.picture("2_overlay_dark")
-    compare(stage, "story_3", ("side", "swipe", "gallery"))
-    stage.close()
-    light(out)
-
-
-def light(out: Path) -> None:
-    """The dock before Run, and the comparison, in the light theme."""
-    stage = Stage(out, "light", SIZE)
-    predict = stage.dock("Predict")
-    stage.viewer.open_sample("napari-sparsessp", "sparse_colony")
-    middle(stage)
-    stage.look(lambda: predict.preview.plan is not None, "a plan")
-    stage.picture("1_ready_light")
-    run(stage, predict)
-    compare(stage, "story_4_light", ("side",))
-    stage.close()
+    """From the bundled sample to a judged prediction, in both themes."""
+    for theme, name, layouts in (
+        ("dark", "story_3", ("side", "swipe", "gallery")),
+        ("light", "story_4_light", ("side",)),
+    ):
+        stage = Stage(out, theme, SIZE)
+        predict = stage.dock("Predict")
+        stage.viewer.open_sample("napari-sparsessp", "sparse_colony")
+        middle(stage)
+        stage.look(lambda dock=predict: dock.preview.plan is not None, "a plan")
+        if theme == "light":
+            stage.picture("1_ready_light")
+        run(stage, predict)
+        if theme == "dark":
+            stage.picture("2_overlay_dark")
+        compare(stage, name, layouts)
+        if theme == "dark":
+            measure(stage, name)
+        stage.close()
 
 
 def film(out: Path, dense: Path, wide: Path) -> None:
@@ -273,7 +257,7 @@ def train(out: Path, dense: Path, wide: Path) -> None:
     stage.look(lambda: not dock.session.busy, "the training")
     stage.picture("story_7_train_done")
     models = stage.dock("Models")
-    stage.look(lambda: not models.is_busy, "the models")
+    stage.look(lambda: models.form.table.entries, "the models")
     wait(1.0)
     stage.picture("story_8_models")
     stage.close()
@@ -287,14 +271,9 @@ def imports(out: Path, dense: Path, wide: Path) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "sparsessp_3to2d_r8.pth"
-        published.sparsessp(
-            checkpoint,
-            outputs=12,
-            depth=32,
-            encoder_widths=(8, 16, 32, 64, 128),
-            decoder_widths=(16, 32, 64, 128),
-            folded_width=256,
-        )
+        widths = {"encoder_widths": (8, 16, 32, 64, 128), "folded_width": 256}
+        widths["decoder_widths"] = (16, 32, 64, 128)
+        published.sparsessp(checkpoint, outputs=12, depth=32, **widths)
         stage = Stage(out, "dark", SIZE)
         predict = stage.dock("Predict")
         predict.shelf.importer.open(checkpoint)
@@ -318,14 +297,7 @@ def docks(out: Path, dense: Path, wide: Path) -> None:
             stage.close()
 
 
-SCENES = {
-    "docks": docks,
-    "sample": sample,
-    "film": film,
-    "plan": plan,
-    "train": train,
-    "imports": imports,
-}
+SCENES = {one.__name__: one for one in (docks, sample, film, plan, train, imports)}
 
 
 # steps ----------------------------------------------------------------------------
@@ -369,6 +341,40 @@ def compare(stage: Stage, name: str, layouts: tuple[str, ...]) -> None:
         stage.picture(f"{name}_{layout}")
     dock.form.picker.buttons[""].click()
     wait(0.3)
+
+
+def measure(stage: Stage, name: str) -> None:
+    """Look from the side, then measure a region and a line."""
+    from napari_sparsessp.ui.layers.viewport import layer_index
+
+    dock, viewer = stage.dock("Compare"), stage.viewer
+    dock.form.picker.buttons["side"].click()
+    dock.form.section.button("xz").click()
+    viewer.dims.set_point(1, sum(viewer.dims.range[1][:2]) / 2)
+    stage.picture(f"{name}_xz")
+    dock.form.picker.buttons[""].click()
+    middle(stage)
+    layer = next(iter(dock.comparison.predictions().values()))
+    plane = int(layer_index(viewer, layer)[-3])
+    height, width = layer.data.shape[-2:]
+    corners = [[plane, y * height, x * width] for y, x in REGION]
+    line = [corners[0], [plane, 0.8 * height, 0.9 * width]]
+    place = {key: getattr(layer, key) for key in ("scale", "translate", "units")}
+    drawn = viewer.add_shapes(
+        [corners, line],
+        shape_type=["ellipse", "line"],
+        edge_color="yellow",
+        face_color="transparent",
+        name="drawn",
+        **place,
+    )
+    panel = dock.form.regions
+    panel.place.update(layer=drawn)
+    panel.show_place()
+    panel.button.click()
+    stage.look(lambda: bool(panel.measured.rows), "the regions")
+    dock.form.scroll_to(dock.form.region_step)
+    stage.picture(f"{name}_regions")
 
 
 if __name__ == "__main__":

@@ -21,19 +21,11 @@ PLANES, PIXELS, FINER = 17, 256, 3
 
 
 def transfer(objective: float, condenser: float) -> tuple[np.ndarray, np.ndarray]:
-    """Transfer of index and of absorption for one microscope.
+    """Transfer of index and of absorption at these numerical apertures.
 
-    Parameters
-    ----------
-    objective, condenser : float
-        Numerical apertures.
-
-    Returns
-    -------
-    index, absorption : ndarray
-        (PLANES, Q) first-order change of the light for an index contrast of 1,
-        over axial and lateral frequencies: the imaginary and the real part, the
-        others vanish. Tapered along z by waveorder's Hann window.
+    (PLANES, Q) first-order change of the light for an index contrast of 1, over axial
+    and lateral frequencies: the imaginary and the real part, the others vanish. Tapered
+    along z by waveorder's Hann window.
     """
     from waveorder import optics
 
@@ -61,13 +53,8 @@ def transfer(objective: float, condenser: float) -> tuple[np.ndarray, np.ndarray
 
 def main() -> None:
     """Compute and write."""
-    both = [transfer(*one) for one in APERTURES]
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        OUT,
-        index=np.stack([one for one, _ in both]).astype("f4"),
-        absorption=np.stack([one for _, one in both]).astype("f4"),
-    )
+    both = np.stack([transfer(*one) for one in APERTURES], 1).astype("f4")
+    np.savez_compressed(OUT, index=both[0], absorption=both[1])
     print(OUT, OUT.stat().st_size)
 
 

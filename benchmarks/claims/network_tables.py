@@ -1,6 +1,6 @@
 """Write docs/generated/networks.md: which networks exist, their cost and speed.
 
-    python -m benchmarks.claims.network_tables           # or with --check, to compare
+    python -m benchmarks.claims.network_tables
 
 Costs are counted here, without memory for weights. Speed comes from speed.json beside
 the page, which ``sparsessp benchmark speed --json docs/generated/speed.json
@@ -25,7 +25,7 @@ from napari_sparsessp.evaluation.speed_tables import (
     verdicts,
 )
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.config import FAMILIES, MAPPINGS, TOPOLOGIES
+from napari_sparsessp.networks.config import FAMILIES
 
 PAGE, SPEED = GENERATED / "networks.md", GENERATED / "speed.json"
 
@@ -110,14 +110,6 @@ def families() -> str:
     return markdown([(*head, "encoder widths"), *table])
 
 
-def mappings() -> str:
-    """Which mapping goes with which topology."""
-    table = [("topology", *MAPPINGS)]
-    for topology in TOPOLOGIES:
-        table.append((f"`{topology}`", *(_exists(topology, one) for one in MAPPINGS)))
-    return markdown(table)
-
-
 def counts() -> str:
     """Sizes that are known, beside ours."""
     table = [("network", "parameters", "ours", "GMAC", "ours")]
@@ -191,7 +183,7 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
 
 def sections() -> Iterator[tuple[str, str]]:
     """Every generated part of the page: its name and text."""
-    for make in (families, mappings, slim, counts, table6, speed):
+    for make in (families, slim, counts, table6, speed):
         yield make.__name__, make()
 
 
@@ -240,31 +232,14 @@ def _network(method: str, topology: str, values: dict) -> dict:
     }
 
 
-def _exists(topology: str, mapping: str) -> str:
-    try:
-        NetworkConfig.model_validate(
-            {**DOD, "topology": topology, "mapping": mapping, "ratio": 1}
-        )
-    except ValueError:
-        return "–"
-    return "yes"
-
-
 def _is_number(cell: str) -> bool:
     text = cell.removesuffix(" M").replace(",", "")
     return cell == "–" or text.replace(".", "", 1).isdigit()
 
 
 def main() -> None:
-    """Write the page, or say whether it is up to date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing")
-    if parser.parse_args().check:
-        page = PAGE.read_text(encoding="utf-8")
-        old = [
-            name for name, text in sections() if pages.filled(page, name, text) != page
-        ]
-        raise SystemExit(f"out of date in {PAGE}: {', '.join(old)}" if old else 0)
+    """Write the page."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     pages.fill(PAGE, sections())
 
 

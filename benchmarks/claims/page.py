@@ -48,8 +48,6 @@ def page(study: Mapping[str, Any]) -> str:
         late=", ".join(_late_starters(study)),
         minutes=f"{study['options']['minutes_per_run']:g}",
         rivals=markdown(_rival_rows(study, scores)),
-        duel=study.get("duel"),
-        duel_rows=markdown(_duel_rows(study["duel"])) if study.get("duel") else "",
     )
 
 
@@ -85,17 +83,16 @@ def _claim_rows(judged: Sequence[tuple[Claim, int, Any]]) -> list[Sequence[str]]
     """Each claim at each ratio: the paper's difference and ours."""
     rows: list[Sequence[str]] = [("claim", "r", "paper", "source", "here", "")]
     for claim, ratio, found in judged:
-        published = claim.published(ratio)
+        published = claim.paper[ratio]
         here = "not run" if found is None else signed(*found, plus="+")
         row = (claim.text, str(ratio), signed(published, plus="+"))
-        source = f"{claim.source}, {claim.score}"
-        rows.append((*row, source, here, verdict(found, published)))
+        rows.append((*row, claim.source, here, verdict(found, published)))
     return rows
 
 
 def _tally(judged: Sequence[tuple[Claim, int, Any]]) -> str:
     """Count the verdicts, and name the claims that disagree."""
-    said = [(c, r, verdict(found, c.published(r))) for c, r, found in judged]
+    said = [(c, r, verdict(found, c.paper[r])) for c, r, found in judged]
     said = [one for one in said if one[2] in (AGREES, DISAGREES, HIDDEN)]
     count = {word: sum(one[2] == word for one in said) for word in (AGREES, DISAGREES)}
     hidden = len(said) - sum(count.values())
@@ -160,20 +157,6 @@ def _rival_rows(study: Mapping[str, Any], scores: Scores) -> list[Sequence[str]]
                 text += {AGREES: " ▲", DISAGREES: " ▼"}.get(said, "")
             cells.append(text)
         rows.append((f"`{name}`", *cells))
-    return rows
-
-
-def _duel_rows(duel: Mapping[str, Any]) -> list[Sequence[str]]:
-    """The default against DoDNet in the sizes that are published."""
-    ratios = list(duel["runs"][0]["r2"])
-    head = ("network", "parameters", "GMAC, 12 structures", "precision", "steps")
-    rows: list[Sequence[str]] = [(*head, *(f"r = {ratio}" for ratio in ratios))]
-    for name, entry in duel["networks"].items():
-        runs = [one for one in duel["runs"] if one["name"] == name]
-        size = f"{entry['parameters'] / 1e6:.2f} M", f"{entry['gmac_all']:.1f}"
-        steps = ", ".join(str(one["steps"]) for one in runs)
-        cells = (cell([one["r2"][ratio] for one in runs]) for ratio in ratios)
-        rows.append((name, *size, entry["precision"], steps, *cells))
     return rows
 
 

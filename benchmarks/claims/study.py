@@ -6,14 +6,12 @@
 The first writes docs/generated/claims.json, the second claims.md beside it.
 
 Everything that is finished is kept under ``--work``; the same command resumes.
-``--only topology,slim`` runs some trials. Nothing else should run meanwhile, because
+``--only 3to2d,slim`` runs some trials. Nothing else should run meanwhile, because
 the time of a step is measured.
 """
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +22,7 @@ from typing import Any
 
 from benchmarks.pages import GENERATED
 from napari_sparsessp import __version__
+from napari_sparsessp.evaluation.speed import describe_machine
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.networks import NetworkConfig
 
@@ -97,79 +96,72 @@ def trials() -> dict[str, Trial]:
 
 @dataclass(frozen=True)
 class Claim:
-    """One network is better than another: the paper's scores of both by ratio."""
+    """One network is better than another, in the paper by so much at each ratio."""
 
-    group: str
     text: str
     better: str
     worse: str
-    paper: dict[int, tuple[float, float]]
+    paper: dict[int, float]
     source: str
-    score: str = "R²"
-
-    def published(self, ratio: int) -> float:
-        """Return how much better in the paper: a difference of R², or of −MSE."""
-        better, worse = self.paper[ratio]
-        return better - worse if self.score == "R²" else worse - better
 
 
-# R² of DoDNet by topology and, in 3-to-2D, of other methods (Table 3); MSE by
-# projection (Table 2); each at r = 2, 4, 8. R² by mapping at r = 4 (Table 1).
-R2 = {
-    "3d": (0.4512, 0.4288, 0.4103),
-    "2d": (0.3883, 0.3734, 0.3699),
-    "2to3d": (0.4463, 0.4221, 0.4145),
-    "3to2d": (0.4516, 0.4452, 0.4236),
-    "condnet": (0.4501, 0.4281, 0.4205),
-    "repmode": (0.4616, 0.4523, 0.4207),
-    "tgnet": (0.4693, 0.4526, 0.4292),
-}
-MSE = {
-    "3to2d": (0.5128, 0.5229, 0.5440),
-    "3to2d projection-2d": (0.5351, 0.5405, 0.5660),
-    "2to3d": (0.5244, 0.5367, 0.5535),
-    "2to3d projection-2d": (0.5313, 0.5437, 0.5718),
-}
-MAPPING = {
-    "3to2d": {"prefix": 0.4452, "postfix": 0.4172, "none": 0.3794},
-    "2d": {"prefix": 0.3734, "postfix": 0.3632, "none": 0.3243},
+TABLES = {
+    # DoDNet by topology and, in 3-to-2D, other methods at r = 2, 4, 8
+    "Table 3, R²": {
+        "3d": (0.4512, 0.4288, 0.4103),
+        "2d": (0.3883, 0.3734, 0.3699),
+        "2to3d": (0.4463, 0.4221, 0.4145),
+        "3to2d": (0.4516, 0.4452, 0.4236),
+        "condnet": (0.4501, 0.4281, 0.4205),
+        "repmode": (0.4616, 0.4523, 0.4207),
+        "tgnet": (0.4693, 0.4526, 0.4292),
+    },
+    "Table 2, MSE": {
+        "3to2d": (0.5128, 0.5229, 0.5440),
+        "3to2d projection-2d": (0.5351, 0.5405, 0.5660),
+        "2to3d": (0.5244, 0.5367, 0.5535),
+        "2to3d projection-2d": (0.5313, 0.5437, 0.5718),
+    },
+    # at r = 4
+    "Tables 1 and 3, R²": {
+        "3to2d prefix r4": (0.4452,),
+        "3to2d postfix r4": (0.4172,),
+        "3to2d none r4": (0.3794,),
+        "2d prefix r4": (0.3734,),
+        "2d postfix r4": (0.3632,),
+        "2d none r4": (0.3243,),
+    },
 }
 CLAIMS = (
-    ("topology", "3-to-2D beats 3D", "3to2d", "3d"),
-    ("topology", "3-to-2D beats 2-to-3D", "3to2d", "2to3d"),
-    ("topology", "3-to-2D beats 2D", "3to2d", "2d"),
-    ("topology", "2-to-3D beats 2D", "2to3d", "2d"),
-    ("mapping", "3-to-2D: prefix beats postfix", "3to2d prefix", "3to2d postfix"),
-    ("mapping", "3-to-2D: postfix beats none", "3to2d postfix", "3to2d none"),
-    ("mapping", "2D: prefix beats postfix", "2d prefix", "2d postfix"),
-    ("mapping", "2D: postfix beats none", "2d postfix", "2d none"),
-    ("projection", "3-to-2D: projection in 3D beats 2D", "3to2d", "3to2d"),
-    ("projection", "2-to-3D: projection in 3D beats 2D", "2to3d", "2to3d"),
-    ("conditioning", "TGNet beats DoDNet", "tgnet", "3to2d"),
-    ("conditioning", "TGNet beats CondNet", "tgnet", "condnet"),
-    ("conditioning", "TGNet beats RepMode", "tgnet", "repmode"),
-    ("conditioning", "RepMode beats DoDNet", "repmode", "3to2d"),
-    ("conditioning", "DoDNet beats CondNet", "3to2d", "condnet"),
+    ("3-to-2D beats 3D", "3to2d", "3d"),
+    ("3-to-2D beats 2-to-3D", "3to2d", "2to3d"),
+    ("3-to-2D beats 2D", "3to2d", "2d"),
+    ("2-to-3D beats 2D", "2to3d", "2d"),
+    ("3-to-2D: prefix beats postfix", "3to2d prefix r4", "3to2d postfix r4"),
+    ("3-to-2D: postfix beats none", "3to2d postfix r4", "3to2d none r4"),
+    ("2D: prefix beats postfix", "2d prefix r4", "2d postfix r4"),
+    ("2D: postfix beats none", "2d postfix r4", "2d none r4"),
+    ("3-to-2D: projection in 3D beats 2D", "3to2d", "3to2d projection-2d"),
+    ("2-to-3D: projection in 3D beats 2D", "2to3d", "2to3d projection-2d"),
+    ("TGNet beats DoDNet", "tgnet", "3to2d"),
+    ("TGNet beats CondNet", "tgnet", "condnet"),
+    ("TGNet beats RepMode", "tgnet", "repmode"),
+    ("RepMode beats DoDNet", "repmode", "3to2d"),
+    ("DoDNet beats CondNet", "3to2d", "condnet"),
 )
 
 
 def claims() -> list[Claim]:
-    """Return every claim that is put to the test."""
+    """Return every claim that is put to the test, with the first table that has it."""
     found = []
-    for group, text, better, worse in CLAIMS:
-        if group == "mapping":
-            both = [MAPPING[t][m] for t, m in (one.split() for one in (better, worse))]
-            paper = {4: (both[0], both[1])}
-            names = f"{better} r4", f"{worse} r4"
-            found.append(Claim(group, text, *names, paper, "Tables 1 and 3"))
-            continue
-        table, source, score = R2, "Table 3", "R²"
-        if group == "projection":
-            table, source, score = MSE, "Table 2", "MSE"
-            worse += " projection-2d"
-        rows = zip(table[better], table[worse], strict=True)
-        paper = dict(zip(RATIOS, rows, strict=True))
-        found.append(Claim(group, text, better, worse, paper, source, score))
+    for text, better, worse in CLAIMS:
+        pairs = ((s, t) for s, t in TABLES.items() if {better, worse} <= set(t))
+        source, table = next(pairs)
+        sign = -1 if source.endswith("MSE") else 1
+        ratios = RATIOS if len(table[better]) > 1 else (4,)
+        rows = zip(ratios, table[better], table[worse], strict=True)
+        paper = {ratio: sign * (one - other) for ratio, one, other in rows}
+        found.append(Claim(text, better, worse, paper, source))
     return found
 
 
@@ -210,6 +202,9 @@ class Ground:
 
     def train(self, trial: Trial, steps: int, seed: int, folder: Path, listen=None):
         """Train at a constant rate: the state after n steps is always the same."""
+        import torch
+
+        from napari_sparsessp.networks import build_network
         from napari_sparsessp.training import loop
 
         plan = loop.TrainingPlan(
@@ -223,15 +218,17 @@ class Ground:
             precision="fp32",
             seed=seed,
         )
-        network, recipe = fresh(trial, seed), self.recipe(trial)
+        torch.manual_seed(seed)
+        network, recipe = build_network(trial.network), self.recipe(trial)
         loop.train(network, self.training, recipe, plan, folder, listen=listen)
 
     def scores(self, trial: Trial, folder: Path) -> dict[str, Any]:
         """Score the averaged weights of the last state on the held-out pairs."""
+        from napari_sparsessp.networks import build_network
         from napari_sparsessp.training.checkpoints import RunFolder
         from napari_sparsessp.training.validation import Validator
 
-        network = fresh(trial, 0)
+        network = build_network(trial.network)
         network.load_state_dict(RunFolder(folder).averaged())
         mapped = trial.network.interpolation
         validator = Validator(self.held, self.structures, trial.ratios, mapped)
@@ -241,24 +238,12 @@ class Ground:
         return {"r2": r2, "structures": scores}
 
 
-def fresh(trial: Trial, seed: int) -> Any:
-    """Build a network with the weights of a seed."""
-    import torch
-
-    from napari_sparsessp.networks import build_network
-
-    torch.manual_seed(seed)
-    return build_network(trial.network)
-
-
 def run_trial(
     trial: Trial, ground: Ground, seed: int, marks: dict[str, int], folder: Path
 ) -> dict[str, Any]:
     """Train a network and score it after each number of steps in `marks`; resumes."""
     path = folder / "result.json"
-    result = {"trial": trial.name, "seed": seed, "marks": {}}
-    if path.exists():
-        result = json.loads(path.read_text("utf-8"))
+    result = read(path) or {"trial": trial.name, "seed": seed, "marks": {}}
     scored = {one["steps"]: one for one in result["marks"].values()}
     for name, steps in sorted(marks.items(), key=lambda mark: mark[1]):
         if steps not in scored:
@@ -302,12 +287,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"[{number}/{len(jobs)}] {trial.name}, {seed}: {marks}", flush=True)
         folder = work / "runs" / f"{trial.name.replace(' ', '_')}-{seed}"
         run_trial(trial, ground, seed, marks, folder)
-        results = sorted((work / "runs").glob("*-*/result.json"))
-        runs = [json.loads(path.read_text("utf-8")) for path in results]
+        runs = [read(path) for path in sorted((work / "runs").glob("*-*/result.json"))]
         place = {"patch": [DEPTH, *PATCH], "ratios": list(RATIOS), "runs": runs}
-        # Measured once, at full size; its script is not kept.
-        known = json.loads(options.out.read_text()) if options.out.exists() else {}
-        write(options.out, {"schema": 1, **study, **place, "duel": known.get("duel")})
+        write(options.out, {"schema": 1, **study, **place})
 
 
 def simulated_ground(work: Path, options: argparse.Namespace) -> Ground:
@@ -358,40 +340,34 @@ def opened(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     names = ("steps", "minutes_per_run", "colonies", "held", "side", "batch", "threads")
     asked = {name: getattr(options, name) for name in names}
     path = work / "study.json"
-    if path.exists():
-        study = json.loads(path.read_text("utf-8"))
+    if study := read(path):
         if study["options"] != asked:
             raise SystemExit(
                 f"{work} holds a study with other options, {study['options']}; ask for "
                 "the same, or give another --work"
             )
         return study
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8").splitlines() if info.exists() else []
-    cpu = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    machine = {"cpu": (cpu or [platform.machine()])[0].strip()}
-    machine |= {"cores": os.cpu_count(), "torch": torch.__version__}
+    machine = describe_machine()
+    machine = {name: machine[name] for name in ("cpu", "cores")}
+    machine["torch"] = torch.__version__
     study = {"package": __version__, "machine": machine, "options": asked, "trials": {}}
     write(path, study)
     return study
 
 
 def chosen_trials(only: str) -> dict[str, Trial]:
-    """Return the trials of these names, or that claims of these groups are about."""
+    """Return the trials of these names, or all."""
     every, wanted = trials(), {one.strip() for one in only.split(",")} - {""}
-    groups = {claim.group for claim in claims()}
-    if unknown := wanted - set(every) - groups:
+    if unknown := wanted - set(every):
         raise SystemExit(
-            f"no trial or group {', '.join(sorted(unknown))}; choose of "
-            f"{', '.join([*sorted(groups), *every])}"
+            f"no trial {', '.join(sorted(unknown))}; choose of {', '.join(every)}"
         )
-    about = {
-        name
-        for claim in claims()
-        if claim.group in wanted
-        for name in (claim.better, claim.worse)
-    }
-    return {k: v for k, v in every.items() if not wanted or k in wanted | about}
+    return {name: one for name, one in every.items() if name in (wanted or every)}
+
+
+def read(path: Path) -> Any:
+    """Return what a JSON file holds; None where there is none."""
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
 
 
 def write(path: Path, content: Any) -> None:
@@ -409,20 +385,23 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="write the page")
     parser.add_argument("--out", type=Path, default=GENERATED / "claims.json")
     parser.add_argument("--work", type=Path, default=Path("claims-work"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=250, help="equal for all")
+    parser.add_argument("--only", default="", help="trials, by commas")
     parser.add_argument("--minutes-per-run", type=float, default=1.0, help="equal time")
-    parser.add_argument("--only", default="", help="groups or trials, by commas")
-    parser.add_argument("--colonies", type=int, default=24)
-    parser.add_argument("--held", type=int, default=8)
-    parser.add_argument("--side", type=int, default=96, help="pixels of a colony")
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
+    for name, value, what in (
+        ("seeds", 3, None),
+        ("steps", 250, "equal for all"),
+        ("colonies", 24, None),
+        ("held", 8, None),
+        ("side", 96, "pixels of a colony"),
+        ("batch", 2, None),
+        ("threads", 2, None),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=value, help=what)
     options = parser.parse_args()
     if options.page:
         from benchmarks.claims.page import page
 
-        text = page(json.loads(options.out.read_text("utf-8")))
+        text = page(read(options.out))
         options.out.with_suffix(".md").write_text(text, encoding="utf-8")
         return
     import torch

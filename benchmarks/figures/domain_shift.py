@@ -1,16 +1,14 @@
 """Try the warning of domain shift, and measure what the shipped models learned from.
 
     python -m benchmarks.figures.domain_shift judge [--data FOLDER] [--colonies 24]
-    python -m benchmarks.figures.domain_shift trained --pool POOL
     python -m benchmarks.figures.domain_shift ranges --pool POOL --data FOLDER
 
 ``judge`` prints the tables of docs/generated/domain-shift.md: images that must not be
 warned of, and images that must.
 Colonies have 32×160×160 voxels and seeds from 2 500 000, which no range and no margin
 was chosen with; FOLDER holds the real files that the page names, else their rows are
-left out. ``trained`` tells how well a training's own ranges tell images apart, by how
-many colonies of POOL it had. ``ranges`` writes those of the shipped models to
-the cards of the shipped models. POOL is made by ``python recipes/run.py pool POOL``.
+left out. ``ranges`` measures what the shipped models learned from and writes it into
+their cards. POOL is made by ``python recipes/run.py pool POOL``.
 """
 
 import argparse
@@ -18,7 +16,6 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +174,7 @@ def table(trials: Iterator[Trial]) -> None:
     print("|---|---|---|---|---|")
     for (kind, model), said in rows.items():
         first = [texts[0] for texts in said if texts]
-        cut = r" than in |: | \(by |, which|[;,]"
+        cut = r" than |: | \(by |, which|[;,]"
         words = Counter(re.split(cut, text)[0] for text in first).most_common(1)
         most = words[0][0] if words else ""
         print(f"| {kind} | {model} | {len(said)} | {len(first)} | {most} |")
@@ -189,54 +186,6 @@ def plan_of(stack: Volume, ratio: int, model: str = COLONY) -> Plan:
     """Plan a prediction from every r-th plane of a stack."""
     dense = {"simulate_sparse": True, "ratio": float(ratio)} if ratio > 1 else {}
     return plan_prediction(read_card(model), stack, PredictionRequest(**dense))
-
-
-# what a training saw -----------------------------------------------------------------
-
-
-def trained(options: argparse.Namespace) -> None:
-    """Print how many images a training with few stacks finds unlike its own."""
-    from napari_sparsessp.training.calibration import learned_ranges
-
-    plain = PatchRecipe(noise=None, gain=0.0, tilt=0.0, clutter=0.0, thin=0.0)
-    recipes = {"fast": PatchRecipe(), "fast, optics as they are": plain}
-    pool, judged = open_pool(options.pool), shown(options.pool / "validation")
-    print("| recipe | stacks |", " | ".join(judged), "|")
-    print("|---|---|", "---|" * len(judged), sep="")
-    chance = np.random.default_rng(1)
-    for name, recipe in recipes.items():
-        for count in (3, 6, 12):
-            shares = []
-            for _ in range(3):
-                some = [pool[k] for k in chance.choice(len(pool), count, False)]
-                ranges = learned_ranges([pair_of(one) for one in some], recipe, CUBE)
-                card = read_card().model_copy(update={"familiarity": ranges})
-                told = [
-                    [bool(check(replace(plan, card=card))) for plan in plans]
-                    for plans in judged.values()
-                ]
-                shares.append([np.mean(one) for one in told])
-            cells = " | ".join(f"{share:.0%}" for share in np.mean(shares, 0))
-            print(f"| {name} | {count} | {cells} |", flush=True)
-
-
-def shown(folder: Path) -> dict[str, list[Plan]]:
-    """Plans of other colonies, and of spoiled ones, by their kind, at r = 1 and 4."""
-    found: dict[str, list[Plan]] = {}
-    chance = np.random.default_rng(0)
-    for colony in open_pool(folder):
-        light = colony.brightfield[0].astype(np.float32)
-        noise = chance.normal(size=light.shape).astype(np.float32)
-        for kind, image in {
-            "another colony": light,
-            "noise twice as strong as the image": light + 2 * noise,
-            "blurred, σ = 2 pixels": SPOILT["blurred, σ = 2 pixels"](light),
-            "every plane the same": SPOILT["every plane the same"](light),
-            "fluorescence of DNA": colony.fluorescence[0].astype(np.float32),
-        }.items():
-            both = [plan_of(volume(image), ratio) for ratio in (1, 4)]
-            found.setdefault(kind, []).extend(both)
-    return found
 
 
 def pair_of(colony: PooledColony) -> Pair:
@@ -295,15 +244,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("judge", "trained", "ranges"))
+    parser.add_argument("what", choices=("judge", "ranges"))
     parser.add_argument("--pool", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--colonies", type=int, default=24)
     parser.add_argument("--patches", type=int, default=300)
     options = parser.parse_args()
-    if options.what != "judge" and options.pool is None:
-        parser.error(f"{options.what} needs --pool")
-    {"judge": judge, "trained": trained, "ranges": ranges}[options.what](options)
+    if options.what == "ranges" and options.pool is None:
+        parser.error("ranges needs --pool")
+    {"judge": judge, "ranges": ranges}[options.what](options)
 
 
 if __name__ == "__main__":

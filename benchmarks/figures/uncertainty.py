@@ -1,15 +1,12 @@
 """Fit and judge the expected error that ``--uncertainty`` gives.
 
-    python -m benchmarks.figures.uncertainty compare               # what tells errors?
     python -m benchmarks.figures.uncertainty fit MODEL...          # into cards
     python -m benchmarks.figures.uncertainty judge MODEL... [--figure PNG]
     python -m benchmarks.figures.uncertainty real MODEL --data FILE
 
-All but ``real`` use simulated colonies of 32×160×160 voxels that no model learned from,
-seeds from 2 100 000 for ``fit`` and from 2 300 000 for ``judge`` and ``compare``, at
-r = 2 and 8. ``compare`` holds the spread over eight turns against other signs of an
-error: measured planes left out, noise added, windows shifted in z. ``real`` says what
-is left of it on allen_hipsc_dna_top.ome.tif.
+``fit`` and ``judge`` use simulated colonies of 32×160×160 voxels that no model learned
+from, seeds from 2 100 000 and from 2 300 000, at r = 2 and 8. ``real`` says what is
+left of it on allen_hipsc_dna_top.ome.tif.
 """
 
 import argparse
@@ -29,68 +26,44 @@ from napari_sparsessp.prediction.uncertainty import binned, fit_calibration
 SHAPE, RATIOS = (32, 160, 160), (2, 8)
 FIT, JUDGE = 2_100_000, 2_300_000
 EVERY = 11  # voxels; the rest would only repeat them
-NOISE = 0.2  # deviations of the stack
 BLOCK = (4, 8, 8)  # voxels: about what a person looks at as one spot
+HEAD = "error / expected | within | rank, voxels | rank, blocks |"
 INK, GREY, COLOURS = "#20242c", "#8b8f98", {2: "#2563a8", 8: "#c2410c"}
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """How expected errors and true ones belong together.
+    """How expected errors and true ones belong together."""
 
-    Attributes
-    ----------
-    expected, found
-        (bins,) root mean square of expectation and of error, by rising expectation.
-    ratio
-        Root mean square error over root mean square expectation: above 1 where the
-        expectation is too low.
-    within
-        Share of voxels whose error is below their expectation; 0.683 were errors
-        normally distributed.
-    rank
-        Spearman's correlation of expectation and absolute error.
-    """
-
+    # (bins,) root mean square of expectation and of error, by rising expectation
     expected: np.ndarray
     found: np.ndarray
-    ratio: float
-    within: float
-    rank: float
+    ratio: float  # of the root mean squares; above 1: the expectation is too low
+    within: float  # share of errors below it; 0.683 were they normally distributed
+    rank: float  # Spearman's correlation of expectation and absolute error
 
 
 def reliability(expected: np.ndarray, error: np.ndarray, bins: int = 10) -> Reliability:
     """Hold expected errors against true ones of the same voxels, (n,)."""
+    from scipy.stats import spearmanr
+
     return Reliability(
         np.sqrt(binned(expected, expected**2, bins)),
         np.sqrt(binned(expected, error**2, bins)),
         float(np.sqrt((error**2).mean() / (expected**2).mean())),
         float((np.abs(error) <= expected).mean()),
-        rank_correlation(expected, np.abs(error)),
+        float(spearmanr(expected, np.abs(error)).statistic),
     )
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's correlation; NaN where one of them is constant."""
-    from scipy.stats import rankdata
+def block_rank(spread: np.ndarray, error: np.ndarray) -> float:
+    """Rank correlation over whole blocks of two volumes (D, H, W)."""
+    from scipy.stats import spearmanr
+    from skimage.measure import block_reduce
 
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return float("nan")
-    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
-
-
-def block_means(volume: np.ndarray) -> np.ndarray:
-    """Mean of each block of a volume (D, H, W), flat; what is left over is left out."""
-    counts = [max(1, n // b) for n, b in zip(volume.shape, BLOCK, strict=True)]
-    sizes = [min(n, b) for n, b in zip(volume.shape, BLOCK, strict=True)]
-    inner = volume[tuple(slice(n * b) for n, b in zip(counts, sizes, strict=True))]
-    shape = [part for pair in zip(counts, sizes, strict=True) for part in pair]
-    return inner.reshape(shape).mean((1, 3, 5)).ravel()
-
-
-def block_rank(sign: np.ndarray, error: np.ndarray) -> float:
-    """Rank correlation of a sign of errors with the error, over blocks."""
-    return rank_correlation(block_means(sign), np.sqrt(block_means(error**2)))
+    inner = tuple(slice(n // b * b) for n, b in zip(error.shape, BLOCK, strict=True))
+    means = (block_reduce(v[inner], BLOCK, np.mean) for v in (spread, error**2))
+    return float(spearmanr(*map(np.ravel, means)).statistic)
 
 
 # predictions -------------------------------------------------------------------------
@@ -143,6 +116,11 @@ def thinned(some: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
 # verbs -------------------------------------------------------------------------------
 
 
+def cells(values: Sequence[float]) -> str:
+    """Cells of a table."""
+    return " | ".join(f"{value:.2f}" for value in values)
+
+
 def fit(options: argparse.Namespace) -> None:
     """Fit every structure of the models, and write it into their cards.
 
@@ -173,9 +151,8 @@ def judge(options: argparse.Namespace) -> None:
             for structure, one in found.items():
                 kept.setdefault((structure, ratio), []).append(one)
         print(f"\n{model.card.id}\n")
-        print("| structure | r | floor | gain | error / expected | within | rank, "
-              "voxels | rank, blocks | lowest / highest tenth |")  # fmt: skip
-        print("|---|---|---|---|---|---|---|---|---|")
+        print("| structure | r | floor | gain |", HEAD, "lowest / highest tenth |")
+        print("|---" * 9, "|", sep="")
         drawn, means = {}, []
         for (structure, ratio), some in sorted(kept.items()):
             known = model.card.uncertainty[structure]
@@ -183,14 +160,12 @@ def judge(options: argparse.Namespace) -> None:
             expected = known.expected_error(spread)
             one = drawn[structure, ratio] = reliability(expected, error)
             blocks = float(np.mean([block_rank(a, b) for a, b, _ in some]))
-            turned = reliability(expected, error_mean).ratio
-            means.append((one.ratio, one.within, one.rank, blocks, turned))
-            tenths = one.found / one.expected
-            print(
-                f"| {structure} | {ratio} | {known.floor:.2f} | {known.gain:.1f} | "
-                f"{one.ratio:.2f} | {one.within:.2f} | {one.rank:.2f} | {blocks:.2f} | "
-                f"{tenths[0]:.2f} / {tenths[-1]:.2f} |"
-            )
+            row = one.ratio, one.within, one.rank, blocks
+            means.append((*row, reliability(expected, error_mean).ratio))
+            fitted = f"{known.floor:.2f} | {known.gain:.1f}"
+            tenths = [f"{share:.2f}" for share in one.found / one.expected]
+            ends = f"{tenths[0]} / {tenths[-1]}"
+            print(f"| {structure} | {ratio} | {fitted} | {cells(row)} | {ends} |")
         words = (
             "mean: error / expected {:.2f}, within {:.2f}, rank {:.2f}, blocks {:.2f}; "
             "with --tta, error / expected {:.2f}"
@@ -228,77 +203,20 @@ def draw(table: dict[tuple[str, int], Reliability], path: Path) -> None:
     print(path)
 
 
-def compare(options: argparse.Namespace) -> None:
-    """Rank signs of an error by how well they tell where it is."""
-    model = bare(load_model(options.models[0]))
-    ranks: dict[tuple[int, str], list[tuple[float, float]]] = {}
-    middle = slice(16, 32)
-    for seed in range(JUDGE, JUDGE + options.colonies):
-        field = simulated_field(seed, (48, 128, 128))
-        for ratio in RATIOS:
-            plain, signs = signs_of(model, field.light, ratio)
-            for number, name in enumerate(model.card.structures):
-                true = zscore_truth(np.asarray(field.truth[name].array))
-                error = np.abs(plain[number] - true)[middle]
-                for sign, volume in signs.items():
-                    here = volume[number][middle]
-                    thin = (a.ravel()[::EVERY] for a in (here, error))
-                    both = rank_correlation(*thin), block_rank(here, error)
-                    ranks.setdefault((ratio, sign), []).append(both)
-            print(f"colony {seed}, r = {ratio}", flush=True)
-    print("\n| r | sign | rank, voxels | rank, blocks |\n|---|---|---|---|")
-    for (ratio, sign), some in sorted(ranks.items()):
-        voxels, blocks = np.mean(some, axis=0)
-        print(f"| {ratio} | {sign} | {voxels:.2f} | {blocks:.2f} |")
-
-
-def signs_of(
-    model: Model, light: Volume, ratio: int
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the prediction, and volumes (S, D, H, W) that may tell its errors."""
-
-    def size(some: Sequence[np.ndarray]) -> np.ndarray:
-        return np.sqrt(np.mean(np.square(some), axis=0))
-
-    count, array = len(model.card.structures), np.asarray(light.array)
-    plain = run(model, light, ratio)
-    left_out = [run(model, light, 2 * ratio, phase=p) - plain for p in (0, ratio)]
-    rng = np.random.default_rng(0)
-    noisy = []
-    for _ in range(2):
-        noise = rng.normal(0, NOISE * array.std(), array.shape).astype(np.float32)
-        noisy.append(run(model, light.with_(array=array + noise), ratio) - plain)
-    lower = run(model, light.with_(array=array[:32]), ratio)
-    upper = run(model, light.with_(array=array[16:]), ratio)
-    shifted = np.zeros_like(plain)
-    shifted[:, 16:32] = np.abs(lower[:, 16:] - upper[:, :16])
-    signs = {
-        "eight turns": run(model, light, ratio, uncertainty=True)[count:],
-        "planes left out": size(left_out),
-        "noise added": size(noisy),
-        "windows shifted in z": shifted,
-        "size of the prediction": np.abs(plain),
-    }
-    together = [signs[k] for k in ("eight turns", "planes left out", "noise added")]
-    return plain, {**signs, "turns, planes and noise": size(together)}
-
-
 def real(options: argparse.Namespace) -> None:
     """Judge DNA on the real crop at every ratio."""
     light = load_volume(options.data, channel="Bright-field")
     truth = {"dna": load_volume(options.data, channel="DNA")}
-    print("| model | r | error / expected | within | rank, voxels | rank, blocks |")
-    print("|---|---|---|---|---|---|")
+    print("| model | r |", HEAD)
+    print("|---" * 6, "|", sep="")
     for name in options.models:
         model = load_model(name)
         known = model.card.uncertainty["dna"]
         for ratio in (1, 2, 4, 8):
             spread, error, _ = errors_of(bare(model), light, truth, ratio)["dna"]
             one = reliability(known.expected_error(spread).ravel(), error.ravel())
-            print(
-                f"| {model.card.id} | {ratio} | {one.ratio:.2f} | {one.within:.2f} | "
-                f"{one.rank:.2f} | {block_rank(spread, error):.2f} |"
-            )
+            row = one.ratio, one.within, one.rank, block_rank(spread, error)
+            print(f"| {model.card.id} | {ratio} | {cells(row)} |")
 
 
 def main() -> None:
@@ -306,14 +224,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("compare", "fit", "judge", "real"))
+    parser.add_argument("what", choices=("fit", "judge", "real"))
     parser.add_argument("models", nargs="*", default=["colony-3to2d"])
     parser.add_argument("--colonies", type=int, default=6)
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
-    tasks = {"compare": compare, "fit": fit, "judge": judge, "real": real}
-    tasks[options.what](options)
+    {"fit": fit, "judge": judge, "real": real}[options.what](options)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,8 @@ predict one tile of noise and reads its own peak from the system (Linux).
 
 import argparse
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +21,14 @@ SHIPPED = ("colony-3to2d", "colony-2d", "colony-2to3d", "colony-3d", "hipsc-dna"
 LARGE = 256  # pixels along a side of a tile
 REPMODE = {"backbone": "plain", "conditioning": "repmode", "kernel": 5}
 DOD = {"backbone": "dod", "conditioning": "dodnet"}
+FNET = {"backbone": "fnet", "conditioning": "multihead", "outputs": 1}
 PUBLISHED: dict[str, tuple[int, dict[str, Any]]] = {
     "DoDNet 3D": (128, {**DOD, "topology": "3d"}),
     "DoDNet 3-to-2D": (128, {**DOD, "topology": "3to2d"}),
     "DoDNet 2D": (256, {**DOD, "topology": "2d", "ratio": 2}),
     "RepMode 3D": (64, {**REPMODE, "topology": "3d"}),
     "RepMode 3-to-2D": (64, {**REPMODE, "topology": "3to2d"}),
-    "FNet 3D": (
-        96,
-        {
-            "backbone": "fnet",
-            "topology": "3d",
-            "conditioning": "multihead",
-            "outputs": 1,
-        },
-    ),
+    "FNet 3D": (96, {**FNET, "topology": "3d"}),
 }
 
 
@@ -50,15 +41,11 @@ def rows() -> list[dict[str, Any]]:
     ]
     first = {"model": SHIPPED[0], "precision": "bf16"}
     more = [{**first, "side": LARGE, "tta": True}, {**first, "side": 2 * LARGE}]
-    twice = [
-        [
-            {**row, "precision": precision}
-            for row in part
-            for precision in ("fp32", "bf16")
-        ]
+    every = [
+        [{**row, "precision": name} for row in part for name in ("fp32", "bf16")]
         for part in (shipped, published)
     ]
-    return [{"tta": False, **row} for row in (*twice[0], *more, *twice[1])]
+    return [{"tta": False, **row} for row in (*every[0], *more, *every[1])]
 
 
 def measure(row: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +53,7 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
     import psutil
 
     import napari_sparsessp.prediction.engine  # noqa: F401 - as a prediction loads it
+    from napari_sparsessp.evaluation.speed_worker import resident_mib
     from napari_sparsessp.networks.cost import weight_bytes
     from napari_sparsessp.prediction.inference import Forward
     from napari_sparsessp.prediction.input_stack import read_stack
@@ -74,16 +62,12 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
     stack, forward = read_stack(plan, None), Forward(model, plan)
     base = psutil.Process().memory_info().rss
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    began = time.perf_counter()
     for _ in forward.predict(stack, plan.tiles[0]):
         pass
-    seconds = time.perf_counter() - began
-    status = Path("/proc/self/status").read_text().partition("VmHWM:")[2]
-    peak = int(status.split()[0]) * 2**10
+    peak = round(resident_mib("VmHWM") * 2**20)
     # Its weights are there before; what a pass makes of them is not.
     plan_bytes = plan.memory.on_device - weight_bytes(model.network.config)
-    found = {"process": base, "measured": peak - base, "planned": plan_bytes}
-    return found | {"seconds": seconds}
+    return {"process": base, "measured": peak - base, "planned": plan_bytes}
 
 
 def planned(row: dict[str, Any]) -> tuple[Any, Any]:
@@ -98,7 +82,7 @@ def planned(row: dict[str, Any]) -> tuple[Any, Any]:
     from napari_sparsessp.prediction.plan import plan_prediction
     from napari_sparsessp.prediction.tiling import TileSize
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     if "network" in row:
         config = NetworkConfig.model_validate({"outputs": 12} | row["network"])
@@ -127,12 +111,11 @@ def table(measured: list[dict[str, Any]]) -> str:
     """Markdown of what was measured."""
     head = ("network", "precision", "pixels", "turned", "measured, MiB", "planned, MiB")
     lines = [(*head, "ratio")]
-    for row in measured:
+    ratios = [row["planned"] / row["measured"] for row in measured]
+    for row, ratio in zip(measured, ratios, strict=True):
         name = (row["model"], row["precision"], f"{row['side']}×{row['side']}")
         mib = (f"{row[what] / 2**20:.0f}" for what in ("measured", "planned"))
-        ratio = f"{row['planned'] / row['measured']:.2f}"
-        lines.append((*name, "yes" if row["tta"] else "", *mib, ratio))
-    ratios = [row["planned"] / row["measured"] for row in measured]
+        lines.append((*name, "yes" if row["tta"] else "", *mib, f"{ratio:.2f}"))
     base = max(row["process"] for row in measured) / 2**20
     return (
         f"\n{markdown(lines, (4, 5, 6))}\n\n"
@@ -155,9 +138,7 @@ def main() -> None:
     for row in rows()[: 2 if options.quick else None]:
         command = [sys.executable, "-m", "benchmarks.speed.memory"]
         command += ["--row", json.dumps(row)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{row}: {done.stderr.strip().splitlines()[-1]}")
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         measured.append(row | json.loads(done.stdout.splitlines()[-1]))
         print(table(measured[-1:]).splitlines()[3], flush=True)
     print(table(measured))

@@ -64,7 +64,10 @@ def part_of(progress: Progress, start: float, stop: float, name: str = "") -> Pr
 
 
 class TimeLeft:
-    """Estimate the seconds that are left from the share that is done.
+    """Estimate the seconds that are left from the steps that were done.
+
+    Between two steps they run down; they grow again where a step takes longer than
+    the pace so far lets expect.
 
     Parameters
     ----------
@@ -75,17 +78,20 @@ class TimeLeft:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._first: tuple[float, float] | None = None
+        self._last = (0.0, 0.0)
 
     def __call__(self, share: float) -> float | None:
         """Return seconds left; None until there is something to judge by."""
         now = self._clock()
         if self._first is None:
-            self._first = (now, share)
+            self._first = self._last = (now, share)
+        if share > self._last[1]:
+            self._last = (now, share)
+        (began, before), (stepped, done) = self._first, self._last
+        if done <= before:
             return None
-        began, before = self._first
-        if share <= before:
-            return None
-        return (now - began) / (share - before) * max(0.0, 1.0 - share)
+        pace = (stepped - began) / (done - before)
+        return abs(pace * max(0.0, 1.0 - done) - (now - stepped))
 
 
 @contextmanager

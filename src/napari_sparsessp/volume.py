@@ -58,6 +58,9 @@ class Volume:
     pixel_size
         (y, x) in µm; may be known where the step in z is not. Follows from
         `voxel_size` where it is left out.
+    zscored
+        Whether values are deviations of a z-scored truth, as the provenance of a
+        prediction says; None where nobody has looked.
     """
 
     array: Any
@@ -68,6 +71,7 @@ class Volume:
     name: str = ""
     source: str = ""
     pixel_size: tuple[float, float] | None = None
+    zscored: bool | None = None
 
     def __post_init__(self) -> None:
         """Check that axes, shape, names and sizes belong together."""

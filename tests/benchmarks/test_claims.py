@@ -100,91 +100,59 @@ def _study(r2):
     }  # fmt: skip
 
 
-def test_every_claim_is_about_two_trials_at_their_ratios():
+def test_trials_and_claims_are_those_of_the_paper():
     every = study.trials()
     for claim in study.claims():
         for name in (claim.better, claim.worse):
             assert set(claim.paper) <= set(every[name].ratios), claim.text
-    assert set(study.RIVALS) <= set(every)
-
-
-def test_the_paper_finds_what_it_claims_at_r_2_and_4():
-    for claim in study.claims():
         for ratio in {2, 4} & set(claim.paper):
-            assert claim.published(ratio) > 0, (claim.text, ratio)
-
-
-def test_the_default_costs_what_the_small_dodnet_does():
+            assert claim.paper[ratio] > 0, (claim.text, ratio)
+    assert set(study.RIVALS) <= set(every)
+    rest = []
+    for name in (study.BASE, "multihead", "condnet", "tgnet", "repmode"):
+        rest.append(every[name].network.model_dump(exclude={"conditioning"}))
+    assert all(one == rest[0] for one in rest), "they differ in nothing else"
     ours, base = (
-        count_cost(study.trials()[name].network, [0], study.PATCH).gmac
+        count_cost(every[name].network, [0], study.PATCH).gmac
         for name in ("slim", study.BASE)
     )
     assert ours == pytest.approx(base, rel=0.02)
 
 
-def test_conditioning_trials_differ_in_nothing_else():
-    def rest(name):
-        values = study.trials()[name].network.model_dump()
-        del values["conditioning"]
-        return values
-
-    for name in ("multihead", "condnet", "tgnet", "repmode"):
-        assert rest(name) == rest(study.BASE)
-
-
-def test_verdicts_agree_disagree_or_are_not_shown():
-    scores = {"3to2d": (0.30, 0.31), "3d": (0.20, 0.21), "2d": (0.40, 0.41)}
-    text = page.page(_study(lambda name: scores.get(name, (0.25, 0.40))))
+def test_the_page_says_what_agrees_what_was_not_run_and_who_started_late():
+    scores = {
+        "3to2d": (0.30, 0.31), "3d": (0.20, 0.21), "2d": (0.40, 0.41),
+        "slim": (0.30, 0.31), "condnet": (0.01, 0.20),
+    }  # fmt: skip
+    found = _study(lambda name: scores.get(name, (0.25, 0.40)))
+    found["runs"] = [one for one in found["runs"] if one["trial"] != "tgnet"]
+    text = page.page(found)
     rows = {
-        (cells[0], cells[1]): cells[-1]
+        (cells[0], cells[1]): cells
         for cells in (line.strip("| ").split(" | ") for line in text.splitlines())
         if len(cells) >= 5
     }
-    assert rows["3-to-2D beats 3D", "2"] == "agrees"
-    assert rows["3-to-2D beats 2D", "8"] == "**disagrees**"
-    assert rows["TGNet beats CondNet", "4"] == "not shown"
+    assert rows["3-to-2D beats 3D", "2"][-1] == "agrees"
+    assert rows["3-to-2D beats 2D", "8"][-1] == "**disagrees**"
+    assert rows["2-to-3D beats 2D", "4"][-1] == "not shown"
+    assert "not run" in rows["TGNet beats DoDNet", "2"][-1]
     assert "Against the paper: “3-to-2D beats 2D” at r = 2, 4, 8" in text
-
-
-def test_one_seed_has_no_verdict():
-    text = page.page(_study(lambda name: (0.1,)))
-    assert "| one seed |" in text
-    assert "Of 0 comparisons" in text
-
-
-def test_what_was_not_run_is_said():
-    found = _study(lambda name: (0.1, 0.2))
-    found["runs"] = [one for one in found["runs"] if one["trial"] != "tgnet"]
-    line = next(
-        one
-        for one in page.page(found).splitlines()
-        if one.startswith("| TGNet beats DoDNet | 2 ")
-    )
-    assert "not run" in line
-
-
-def test_rivals_are_marked_against_the_default():
-    scores = {"slim": (0.30, 0.31), "3d": (0.20, 0.21), "2d": (0.40, 0.41)}
-    text = page.page(_study(lambda name: scores.get(name, (0.25, 0.40))))
+    assert "R² below 0.05): `condnet` (1 of 2 seeds)." in text
     table = text.partition("## Our default")[2]
     marked = {line.split("`")[1]: line for line in table.splitlines() if "(9)" in line}
     assert "▼" in marked["3d"]
     assert "▲" in marked["2d"]
-    assert not {"▼", "▲"} & set(marked["slim"] + marked["tgnet"])
+    assert not {"▼", "▲"} & set(marked["slim"] + marked["2to3d"])
+    alone = page.page(_study(lambda name: (0.1,)))
+    assert "| one seed |" in alone
+    assert "Of 0 comparisons" in alone
+    assert "Late starters" not in alone
 
 
-def test_seeds_that_have_not_left_the_mean_are_told():
-    scores = {"2d": (0.01, 0.20), "3d": (0.06, 0.20)}
-    text = page.page(_study(lambda name: scores.get(name, (0.25, 0.40))))
-    assert "R² below 0.05): `2d` (1 of 2 seeds)." in text
-    assert "Late starters" not in page.page(_study(lambda name: (0.2, 0.3)))
-
-
-def test_groups_and_names_choose_trials():
-    chosen = study.chosen_trials
-    assert set(chosen("topology,slim")) == {"3to2d", "3d", "2to3d", "2d", "slim"}
-    with pytest.raises(SystemExit, match="no trial or group nonsense"):
-        chosen("nonsense")
+def test_names_choose_trials():
+    assert set(study.chosen_trials("3to2d, slim")) == {"3to2d", "slim"}
+    with pytest.raises(SystemExit, match="no trial nonsense; choose of 3d"):
+        study.chosen_trials("nonsense")
 
 
 def test_the_page_is_up_to_date():

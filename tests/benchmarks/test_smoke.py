@@ -52,7 +52,6 @@ def test_a_tool_without_options_can_be_loaded(name, monkeypatch):
 
 
 def test_every_program_named_in_the_documents_is_there():
-
     text = "\n".join(
         path.read_text("utf-8")
         for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "Makefile"]
@@ -60,7 +59,7 @@ def test_every_program_named_in_the_documents_is_there():
     modules = set(re.findall(r"python -m (benchmarks[\w.]+\w)", text))
     files = set(re.findall(r"\b((?:tools|recipes)/[\w-]+\.\w+)", text))
     assert modules <= set(MODULES)
-    assert len(modules) > 8
+    assert modules
     assert {file for file in files if not (ROOT / file).exists()} == set()
 
 

@@ -66,11 +66,13 @@ def test_channels_can_be_chosen(sparsessp, pair, tmp_path):
     assert f"{expected:.3f}" in out
 
 
-def test_raw_counts_are_told_apart_from_a_bad_prediction(sparsessp, pair):
+def test_an_image_in_counts_has_r2_1_against_itself(sparsessp, pair, tmp_path):
     _, truth, _ = pair
-    code, _, err = sparsessp("evaluate", truth, truth)
-    assert code == 0
-    assert "not in units of its z-scored truth" in err
+    report = tmp_path / "report.json"
+    code, out, err = sparsessp("evaluate", truth, truth, "--report", report)
+    assert (code, err) == (0, "")
+    (scores,) = json.loads(report.read_text())["structures"].values()
+    assert (scores["r2"], scores["mse"]) == (1, 0)
 
 
 def test_bad_inputs_are_one_line(refused, pair, tmp_path):
@@ -134,7 +136,7 @@ def test_a_table_and_one_sentence_go_to_standard_output(sweep, tmp_path):
     assert lines[0].split()[:5] == ["R²", "r=1", "(8)", "r=4", "(2)"]
     assert lines[0].endswith("ceiling  planes needed")
     assert lines[1].startswith("dna")
-    assert lines[3].startswith("PCC within planes")
+    assert lines[3].startswith("PCC in planes")
     assert lines[-1].startswith(("R² cannot tell", "2 of 8", "All 8"))
     assert _names(tmp_path) == before, "without --out nothing is written"
 

@@ -359,8 +359,8 @@ def test_what_is_unfamiliar_is_told_before_the_first_tile_and_in_every_record(
     path = save_model(tmp_path / "knows.safetensors", model.network, card)
     report = tmp_path / "report.json"
     err, out = made("a.ome.tif", "--report", report, model=path)
-    assert err.index("expect invented structures") < err.index("tile 1 of")
-    assert err.count("expect invented structures") == 1
+    assert err.index("structures may be invented") < err.index("tile 1 of")
+    assert err.count("structures may be invented") == 1
     said = json.loads(report.read_text())
     assert len(said["unfamiliar"]) == 1
     assert said["unfamiliar"][0] in said["warnings"]

@@ -4,8 +4,12 @@ import csv
 import io
 import json
 
+import dask.array as da
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import r2_score
 
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
@@ -17,6 +21,7 @@ from napari_sparsessp.evaluation.agreement import (
     aligned_truth,
     error_of,
     on_the_same_grid,
+    score_times,
 )
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.tasks import Cancelled
@@ -45,17 +50,13 @@ def test_the_scores_are_those_of_the_metrics():
     assert result.notes == ()
 
 
-def test_every_voxel_is_counted_once_and_a_perfect_one_lies_on_the_diagonal():
-    density = agreement(volume(COUNTS), volume(zscore_truth(COUNTS))).density
+def test_every_voxel_is_counted_once_with_the_truth_along_the_first_axis():
+    z = zscore_truth(COUNTS)
+    density = agreement(volume(COUNTS), volume(z)).density
     assert density.counts.shape == (BINS, BINS)
-    off = density.counts - np.diag(np.diag(density.counts))
-    assert off.sum() == 0
+    assert density.counts.sum() == pytest.approx(np.trace(density.counts)), "perfect"
     inside = COUNTS.size - density.counts.sum()
     assert 0 <= inside <= 0.001 * COUNTS.size  # the rarest fall off the ends
-
-
-def test_truth_lies_along_the_first_axis_of_the_density():
-    z = zscore_truth(COUNTS)
     counts = agreement(volume(COUNTS), volume(0.25 * z)).density.counts
     rows, columns = (counts.sum(axis=axis) > 0 for axis in (1, 0))
     assert rows.sum() > 2 * columns.sum()
@@ -70,19 +71,12 @@ def test_a_truth_on_another_grid_is_resampled_and_this_is_told():
     assert result.scores["r2"] == pytest.approx(0.75, abs=0.1)
 
 
-def test_planes_beyond_the_truth_have_no_error():
+def test_the_error_is_prediction_minus_z_scored_truth_where_there_is_one():
     longer = np.concatenate([predicted(), np.ones((2, 24, 20), np.float32)])
     error = error_of(volume(COUNTS), volume(longer))
+    np.testing.assert_allclose(error[:6], longer[:6] - zscore_truth(COUNTS), atol=1e-6)
     assert error.shape == longer.shape
     assert np.isnan(error[6:]).all()
-    assert np.isfinite(error[:6]).all()
-
-
-def test_the_error_is_prediction_minus_z_scored_truth():
-    found = predicted()
-    np.testing.assert_allclose(
-        error_of(volume(COUNTS), volume(found)), found - zscore_truth(COUNTS), atol=1e-6
-    )
 
 
 def test_it_can_be_cancelled_at_any_plane():
@@ -99,9 +93,84 @@ def test_it_can_be_cancelled_at_any_plane():
     assert len(shares) > 10
 
 
-def test_raw_counts_against_a_z_score_are_told():
-    result = agreement(volume(COUNTS), volume(5000 + COUNTS), "dna")
-    assert any("dna is not in units" in note for note in result.notes)
+@pytest.mark.parametrize(
+    "unit", ["counts", "offset", "whole numbers", "z-scores", "hot pixels"]
+)
+def test_an_image_of_another_program_has_r2_1_against_itself(unit):
+    image = {
+        "counts": COUNTS,
+        "offset": COUNTS + 30_000,
+        "whole numbers": COUNTS.astype(np.uint16),
+        "z-scores": zscore_truth(COUNTS),
+        "hot pixels": np.where(COUNTS[0, 5, 7] == COUNTS, 65_535, COUNTS),
+    }[unit]
+    theirs = volume(image).with_(zscored=False)
+    result = agreement(volume(image), theirs, "dna")
+    assert result.scores["r2"] == 1
+    assert result.scores["mse"] == 0
+    assert len(result.notes) == 2 * (unit == "hot pixels")
+    assert not error_of(volume(image), theirs).any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.floats(1e-3, 1e4), st.floats(-1e5, 1e5), st.floats(0.1, 3), st.integers(0, 99)
+)
+def test_the_scores_of_another_programs_image_are_scikit_learns_in_any_unit(
+    gain, offset, noise, seed
+):
+    rng = np.random.default_rng(seed)
+    truth = rng.gamma(2.0, 1.0, (3, 9, 8))
+    image = truth + noise * rng.standard_normal(truth.shape)
+    truth, image = (gain * stack + offset for stack in (truth, image))
+    theirs = Volume(image, "ZYX", SIZE, zscored=False)
+    found = agreement(Volume(truth, "ZYX", SIZE), theirs).scores["r2"]
+    assert found == pytest.approx(r2_score(truth.ravel(), image.ravel()), abs=1e-6)
+
+
+def test_hot_pixels_and_lost_planes_of_a_truth_do_not_count():
+    spoilt = np.concatenate([COUNTS, np.zeros((2, 24, 20), np.float32)])
+    spoilt[:6, 5, 7] = 65_535
+    longer = volume(np.concatenate([predicted(), np.zeros_like(COUNTS[:2])]))
+    for array in (spoilt, da.from_array(spoilt)):
+        result = agreement(volume(array), longer, "dna")
+        clean = agreement(volume(COUNTS), volume(longer.array[:6]))
+        for key in ("r2", "pcc", "pcc_plane"):
+            assert result.scores[key] == pytest.approx(clean.scores[key], abs=0.02)
+        (note,) = result.notes
+        assert note.startswith("the truth of dna: 6 hot pixels replaced")
+        assert "planes 6–7, empty or saturated, not scored" in note
+
+
+def test_a_blank_time_point_of_a_truth_is_not_scored():
+    truth = np.stack([COUNTS, np.full_like(COUNTS, 3)])
+    mine = Volume(np.stack([predicted()] * 2), "TZYX", SIZE)
+    notes = []
+    stacks = on_the_same_grid(Volume(truth, "TZYX", SIZE), mine, notes.append)
+    assert stacks[1] is None
+    assert "blank at time point 1" in notes[0]
+    assert score_times(mine, stacks) == score(mine.array[0], COUNTS)
+
+
+def test_a_prediction_of_ours_is_taken_as_it_is():
+    mine = volume(predicted())
+    for zscored in (True, None):
+        found = agreement(volume(COUNTS), mine.with_(zscored=zscored))
+        assert found.scores == score(mine.array, COUNTS)
+
+
+def test_images_that_agree_but_for_their_units_are_told():
+    for image in (COUNTS / 1000, 5000 + COUNTS):
+        theirs = volume(image).with_(zscored=False)
+        (note,) = agreement(volume(COUNTS + 500), theirs, "dna").notes
+        assert "in other units than the truth (581" in note
+        assert "PCC does" in note
+
+
+def test_z_scores_without_provenance_are_taken_for_what_they_plainly_are():
+    theirs = volume(predicted()).with_(zscored=False)
+    result = agreement(volume(COUNTS + 500), theirs, "dna")
+    assert result.scores == score(theirs.array, COUNTS + 500)
 
 
 def test_projections_lie_nowhere_in_z():
@@ -127,9 +196,6 @@ def test_the_report_has_the_form_of_a_runs_own():
     assert content["truth"]["dna"] == "dna, truth"
     assert "one thing to know" in content["warnings"]
     assert "time" not in content
-
-
-def test_without_provenance_the_report_still_says_what_is_known():
     content = json.loads(ComparisonReport((scored("dna"),), "s", "", time=3).to_json())
     assert content["package"] == __version__
     assert (content["input"], content["time"]) == ("s", 3)

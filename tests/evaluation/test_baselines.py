@@ -58,6 +58,9 @@ def test_predictors_know_mean_and_deviation_only():
 
 def test_the_mean_by_plane_follows_a_trend_but_never_the_plane_itself():
     truth = np.repeat(np.arange(8.0), 100).reshape(8, 10, 10)
+    scores = _scores(_noise(), _noise(seed=3) + np.linspace(0, 3, 8)[:, None, None])
+    assert scores["plane_mean"]["pcc"] > 0.5
+    assert scores["plane_mean"]["pcc_plane"] is None
     predicted = plane_mean(truth)
     assert predicted[1:-1].mean(axis=(1, 2)) == pytest.approx(np.arange(1, 7))
     changed = truth.copy()
@@ -66,23 +69,13 @@ def test_the_mean_by_plane_follows_a_trend_but_never_the_plane_itself():
     assert not np.array_equal(plane_mean(changed)[3], predicted[3])
 
 
-def test_the_mean_by_plane_has_no_pearson_within_planes():
-    trend = np.linspace(0, 3, 8)[:, None, None]
-    scores = _scores(_noise(), _noise(seed=3) + trend)["plane_mean"]
-    assert scores["pcc"] > 0.5
-    assert scores["pcc_plane"] is None
-
-
-def test_a_single_plane_has_no_neighbours_and_is_predicted_by_zero():
-    assert not plane_mean(_noise((1, 8, 8))).any()
-
-
 def test_planes_without_truth_have_no_say():
     truth = np.repeat(np.arange(6.0), 16).reshape(6, 4, 4)
     truth[5] = np.nan
     predicted = plane_mean(truth)
     assert predicted[4].mean() == 3
     assert np.isfinite(predicted).all()
+    assert not plane_mean(_noise((1, 8, 8))).any(), "no neighbours"
 
 
 def test_the_fitted_score_is_that_of_the_best_straight_line():
@@ -96,11 +89,6 @@ def test_the_fitted_score_is_that_of_the_best_straight_line():
     assert with_fitted(score(-prediction, truth))["r2_fitted"] == 0
 
 
-def test_a_constant_light_is_refused():
-    with pytest.raises(InputError, match="constant"):
-        light_predictors(np.full((3, 8, 8), 7.0), CUBE[1:])
-
-
 def test_local_smoothness_of_real_bright_field_is_as_weak_as_it_is_known_to_be(
     shared_data,
 ):
@@ -112,9 +100,6 @@ def test_local_smoothness_of_real_bright_field_is_as_weak_as_it_is_known_to_be(
     scores = _scores(light, dna)
     assert 0.1 < scores["smoothness"]["pcc_plane"] < 0.2
     assert scores["plane_mean"]["pcc"] > 0.3
-
-
-STEP = (0.29, 0.29, 0.29)
 
 
 def _cells(shape=(16, 96, 96), blur=2.5, seed=0):
@@ -132,8 +117,8 @@ def _camera(clean, seed=1):
 
 
 def _ceiling(stack, grid=None):
-    truth = Volume(stack.astype(np.float32), "ZYX", STEP)
-    return noise_ceiling(truth, grid or Grid(stack.shape, STEP, (0.0, 0.0, 0.0)))
+    truth = Volume(stack.astype(np.float32), "ZYX", CUBE)
+    return noise_ceiling(truth, grid or Grid(stack.shape, CUBE, (0.0, 0.0, 0.0)))
 
 
 def _best(clean, noisy):
@@ -176,21 +161,12 @@ def test_the_noise_free_image_scores_the_ceiling(dimmer):
 def test_resampling_the_truth_averages_noise_away():
     clean = _cells((16, 128, 128), blur=5) / 4
     noisy = _camera(clean)
-    coarse = tuple(2 * step for step in STEP)
-    half = Grid((8, 64, 64), coarse, tuple(step / 2 for step in STEP))
+    coarse = tuple(2 * step for step in CUBE)
+    half = Grid((8, 64, 64), coarse, tuple(step / 2 for step in CUBE))
     fine, resampled = _ceiling(noisy), _ceiling(noisy, half)
     # Means of 2×2×2 voxels (or softer) would keep an eighth of the noise at most.
     assert resampled.noise_share < fine.noise_share / 5
     assert resampled.r2 > fine.r2
-
-
-def test_an_image_without_noise_has_next_to_no_ceiling():
-    assert _ceiling(_cells(blur=4)).r2 > 0.999
-
-
-def test_noise_alone_leaves_nothing_to_predict():
-    noise = np.random.default_rng(0).normal(100, 5, (8, 64, 64))
-    assert _ceiling(noise).r2 < 0.05
 
 
 def test_noise_that_neighbours_share_is_seen_between_planes_only():
@@ -213,17 +189,18 @@ def test_rare_sharp_spots_are_not_taken_for_noise():
 
 def test_planes_that_the_truth_does_not_reach_do_not_count():
     noisy = _camera(_cells())
-    longer = Grid((20, 96, 96), STEP, (0.0, 0.0, 0.0))
+    longer = Grid((20, 96, 96), CUBE, (0.0, 0.0, 0.0))
     whole, beyond = _ceiling(noisy), _ceiling(noisy, longer)
     assert beyond.r2 == pytest.approx(whole.r2, abs=1e-6)
 
 
-def test_two_planes_are_judged_in_plane():
-    ceiling = _ceiling(_camera(_cells())[:2])
-    assert 0 < ceiling.r2 < 1
-    assert ceiling.r2_careful is None
-
-
-def test_a_constant_truth_has_no_ceiling():
+def test_extremes_have_the_ceiling_that_they_must():
+    assert _ceiling(_cells(blur=4)).r2 > 0.999
+    assert _ceiling(np.random.default_rng(0).normal(100, 5, (8, 64, 64))).r2 < 0.05
+    flat = _ceiling(_camera(_cells())[:2])
+    assert 0 < flat.r2 < 1
+    assert flat.r2_careful is None
     with pytest.raises(InputError, match="constant"):
         _ceiling(np.ones((4, 16, 16)))
+    with pytest.raises(InputError, match="constant"):
+        light_predictors(np.full((3, 8, 8), 7.0), CUBE[1:])

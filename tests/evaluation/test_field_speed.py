@@ -83,13 +83,6 @@ def test_windows_are_those_of_a_sliding_window(axes, overlap):
         )
 
 
-def test_the_field_of_view_is_720_windows_for_twelve_structures():
-    """4 × 3 × 5 windows of 32×128×128 (models.md 5.3), each structure by itself."""
-    windows = [row for row in field_rows() if row.kind == "windows"]
-    assert len(windows) == 2
-    assert all(row.pieces(FIELD) == 720 for row in windows)
-
-
 @given(st.tuples(*[st.integers(16, 400)] * 3))
 def test_fnet_gets_the_largest_multiple_of_16_inside(shape):
     for length, kept in zip(shape, cropped(shape), strict=True):
@@ -98,53 +91,42 @@ def test_fnet_gets_the_largest_multiple_of_16_inside(shape):
 
 
 def test_published_networks_have_their_published_cost():
-    """docs/networks.md: GMAC for a patch of 32×128×128, one structure."""
+    """docs/networks.md: GMAC for a patch of 32×128×128, one structure.
+
+    4 × 3 × 5 windows (models.md 5.3), each structure by itself.
+    """
     ours, _, *published = field_rows()
     assert ours.network is None
     costs = [count_cost(row.network, [0]).gmac for row in published]
     assert costs == pytest.approx([120.34, 238.10, 546.18], abs=0.01)
     assert [row.passes for row in published] == [12, 12, 12]
-
-
-def test_each_row_is_written_as_soon_as_it_is_measured(results):
-    assert [len(result["rows"]) for result in results] == [1, 2, 3]
-    assert [result["finished"] for result in results] == [False, False, True]
-    assert json.loads(json.dumps(results[-1])) == results[-1]
+    assert [row.pieces(FIELD) for row in published] == [12, 720, 720]
 
 
 def test_pieces_are_scaled_by_their_exact_number(results):
-    ours, fnet, repmode = results[-1]["rows"]
-    assert not [row for row in results[-1]["rows"] if "skipped" in row]
+    assert [len(result["rows"]) for result in results] == [1, 2, 3]
+    assert [result["finished"] for result in results] == [False, False, True]
+    result = json.loads(json.dumps(results[-1]))
+    ours, fnet, repmode = result["rows"]
     assert fnet["seconds"] == pytest.approx(3 * fnet["seconds_piece"])
-    assert fnet["measured"] == 1
-    assert fnet["pieces"] == 3
+    assert (fnet["measured"], fnet["pieces"]) == (1, 3)
     corners = window_corners(SHAPE, (8, 8, 8), 0.5)
-    assert repmode["pieces"] == 3 * len(corners)
-    assert repmode["measured"] == 2
-    each = repmode["seconds_piece"] + repmode["seconds_merge"]
-    assert repmode["seconds"] == pytest.approx(repmode["pieces"] * each)
-    once = repmode["pieces"] * repmode["seconds_piece"] + 3 * repmode["seconds_merge"]
-    assert repmode["seconds_mixed_once"] == pytest.approx(once)
+    assert (repmode["measured"], repmode["pieces"]) == (2, 3 * len(corners))
+    pieces = repmode["pieces"] * repmode["seconds_piece"]
+    merges = [n * repmode["seconds_merge"] for n in (repmode["pieces"], 3)]
+    assert repmode["seconds"] == pytest.approx(pieces + merges[0])
+    assert repmode["seconds_mixed_once"] == pytest.approx(pieces + merges[1])
     for row in (ours, fnet, repmode):
         assert row["ratio"] == pytest.approx(row["seconds"] / ours["seconds"])
         assert row["peak_mib"] > 0
-
-
-def test_ours_is_measured_from_volume_to_prediction(results):
-    ours = results[-1]["rows"][0]
-    assert ours["structures"] == 12
-    assert ours["precision"] == "fp32"
+    about = ours["structures"], ours["precision"], ours["pieces"]
+    assert about == (12, "fp32", 1)
     assert 0 < ours["first_tile"] <= ours["seconds_first"]
-    assert ours["pieces"] == 1
-
-
-def test_the_tables_say_what_was_scaled(results):
-    text = field_text(results[-1])
-    assert "scaled from 2 of" in text
-    assert "scaled from 1 of 3 structures" in text
-    assert "– kernels mixed only once" in text
-    assert "PROVISIONAL" in field_text({**results[-1], "busy": 1.5})
-    assert "PROVISIONAL" not in field_text({**results[-1], "busy": 0.1})
+    text = field_text(result)
+    for said in ("from 2 of", "from 1 of 3 structures", "– kernels mixed only once"):
+        assert said in text
+    assert "PROVISIONAL" in field_text({**result, "busy": 1.5})
+    assert "PROVISIONAL" not in field_text({**result, "busy": 0.1})
 
 
 def test_a_row_that_fails_or_does_not_fit_is_left_out(monkeypatch):

@@ -83,13 +83,10 @@ def test_a_figure_is_what_its_ending_says(run, tmp_path, ending, start):
     assert sorted(tmp_path.iterdir()) == paths
 
 
-def test_a_figure_of_a_single_plane_needs_no_input(tmp_path):
+def test_a_figure_of_a_single_plane_needs_no_input_but_scores(tmp_path):
     report = ComparisonReport((scored(depth=1),), "s", "m")
-    write_figure(comparison_figure(report, 0), tmp_path / "a.png")
-    assert (tmp_path / "a.png").stat().st_size > 1000
-
-
-def test_without_scores_there_is_nothing_to_draw():
+    path = write_figure(comparison_figure(report, 0), tmp_path / "a.png")
+    assert path.stat().st_size > 1000
     with pytest.raises(InputError, match="nothing is scored"):
         comparison_figure(ComparisonReport((), "s", "m"), 0)
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,7 +13,6 @@ from PIL import Image
 
 from napari_sparsessp.evaluation import html
 from napari_sparsessp.evaluation.agreement import ComparisonReport
-from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.evaluation.html import (
     Gallery,
@@ -21,74 +21,35 @@ from napari_sparsessp.evaluation.html import (
     write_comparison_page,
     write_sweep_page,
 )
-from napari_sparsessp.evaluation.sweep_report import Baselines, RatioScores, SweepReport
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.volume import Volume
 from scored import ODD, comparison, scored
+from swept import report_of
 
 NASTY = "</script><script>alert(1)</script>"
 DEPTH = 6
 
 
-def _scores(value):
-    fields = ("r2", "r2_fitted", "mse", "mae", "pcc", "pcc_plane", "ssim")
-    return {**dict.fromkeys(fields, value), "r2_per_plane": [value] * DEPTH}
-
-
-def _report(name="dna", ratios=(1, 2), value=0.5):
-    return SweepReport(
-        model={"id": "small", "sha256": "abc"},
-        input=f"/data/{NASTY}.tif",
-        finished=True,
-        request=PredictionRequest(input=NASTY),
-        device="cpu",
-        precision="fp32",
-        depth=DEPTH,
-        voxel_size=(0.29, 0.29, 0.29),
-        tolerance=0.02,
-        answer="3 of 6 planes & no more <b>",
-        planes_needed={name: 3},
-        ratios=tuple(
-            RatioScores(
-                ratio=ratio,
-                planes=DEPTH // ratio,
-                structures={name: _scores(value)},
-                means={"over_images": {}, "over_structures": _scores(value)}
-                | {"over_structures": {"r2": value}},
-                phases=(
-                    {
-                        "phase": 0,
-                        "measured_planes": tuple(range(0, DEPTH, ratio)),
-                        "seconds": 1.0,
-                        "structures": {name: _scores(value)},
-                    },
-                ),
-            )
-            for ratio in ratios
-        ),
-        baselines=Baselines(
-            trivial={name: {which: _scores(-0.1) for which in BASELINES}},
-            ceiling={
-                name: {
-                    "r2": 0.8,
-                    "pcc": 0.9,
-                    "pcc_plane": None,
-                    "noise_share": 0.2,
-                    "r2_careful": 0.79,
-                }
-            },
-        ),
-        warnings=(NASTY,),
-    )
+def _report(name="dna"):
+    report = report_of({name: (0.5, 0.5)})
+    best = {"r2": 0.8, "pcc": 0.9, "pcc_plane": None, "noise_share": 0.2}
+    ceiling = {name: best | {"r2_careful": 0.79}}
+    changes = {
+        "input": f"/data/{NASTY}.tif",
+        "request": PredictionRequest(input=NASTY),
+        "answer": "3 of 6 planes & no more <b>",
+        "warnings": (NASTY,),
+        "baselines": report.baselines.model_copy(update={"ceiling": ceiling}),
+    }
+    return report.model_copy(update=changes)
 
 
 def _gallery(name="dna", ratios=(1, 2), shape=(DEPTH, 24, 32), off=0.0):
     rng = np.random.default_rng(0)
     light, truth = rng.standard_normal((2, *shape)).astype(np.float32)
+    truth[-1] = np.nan
     gallery = Gallery(light, {name: truth}, len(ratios))
     for ratio in ratios:
-        volume = Volume((truth + off)[None], "CZYX", None, (name,))
-        gallery.add(ratio, volume)
+        gallery.add(ratio, {name: truth + off})
     return gallery
 
 
@@ -113,21 +74,22 @@ def _decoded(uri):
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
 
 
-def test_the_page_needs_nothing_from_anywhere():
-    text = sweep_page(_report(), _gallery())
+def test_the_page_of_a_sweep_stands_alone_and_says_everything():
+    text = sweep_page(_report(NASTY), _gallery(NASTY))
     reader = _read(text)
-    assert reader.tags.count("script") == 2
+    assert reader.tags.count("script") == 2, "names cannot become markup"
+    assert "<script>alert" not in text
     assert "link" not in reader.tags
     assert all(link.startswith("data:image/") for link in reader.links)
     assert "http" not in re.sub(r"http-equiv", "", text.replace(NASTY, ""))
     assert "default-src 'none'" in text
-
-
-def test_names_cannot_become_markup():
-    text = sweep_page(_report(NASTY), _gallery(NASTY))
-    assert "<script>alert" not in text
-    assert "no more <b>" not in text
-    assert _read(text).tags.count("script") == 2
+    for word in ("r = 2, 16 planes", "local smoothness", "noise ceiling", "0.800"):
+        assert word in text
+    assert "(0.790)" in text
+    assert "3 of 6 planes &amp; no more &lt;b&gt;" in text
+    assert "stopped early" not in text
+    stopped = _report().model_copy(update={"finished": False})
+    assert "stopped early" in sweep_page(stopped, _gallery())
 
 
 def test_the_data_of_the_page_have_a_picture_for_every_plane_shown():
@@ -135,25 +97,11 @@ def test_the_data_of_the_page_have_a_picture_for_every_plane_shown():
     found = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)
     data = json.loads(found.group(1))
     assert data["planes"] == list(range(DEPTH))
-    assert data["measured"]["2"] == [0, 2, 4]
+    assert data["measured"]["2"] == list(range(0, 32, 2))
     kinds = {key.partition("|")[0] for key in data["pictures"]}
     assert kinds == {"light", "truth", "same", "own", "error"}
     assert all(len(uris) == DEPTH for uris in data["pictures"].values())
     assert set(data["r2"]["dna"]) == {"1", "2"}
-
-
-def test_tables_have_models_baselines_and_ceiling():
-    text = sweep_page(_report(), _gallery())
-    for word in ("r = 2, 3 planes", "local smoothness", "noise ceiling", "0.800"):
-        assert word in text
-    assert "(0.790)" in text
-    assert "3 of 6 planes &amp; no more &lt;b&gt;" in text
-
-
-def test_an_unfinished_sweep_is_marked():
-    report = _report().model_copy(update={"finished": False})
-    assert "stopped early" in sweep_page(report, _gallery())
-    assert "stopped early" not in sweep_page(_report(), _gallery())
 
 
 @pytest.mark.parametrize(("off", "colour"), [(9, TOO_HIGH), (-9, TOO_LOW)])
@@ -168,6 +116,7 @@ def test_a_perfect_prediction_looks_like_its_truth_and_has_no_error():
     gallery = _gallery()
     truth = gallery.pictures["truth", "dna", 0]
     assert gallery.pictures["same", "dna", 2] == truth
+    assert _decoded(truth[-1]).max() < 5, "there is no truth"
     assert _decoded(gallery.pictures["error", "dna", 2][3]).min() > 250
 
 
@@ -181,15 +130,6 @@ def test_a_large_stack_is_thinned_and_shrunk_to_the_budget(monkeypatch):
     assert gallery.planes[0] == 0
     assert gallery.planes[-1] == 59
     assert len(gallery.planes) == 12
-
-
-def test_planes_without_truth_are_drawn_black():
-    light = np.random.default_rng(0).standard_normal((4, 16, 16)).astype(np.float32)
-    truth = light.copy()
-    truth[3] = np.nan
-    gallery = Gallery(light, {"dna": truth}, 1)
-    gallery.add(1, Volume(light[None], "CZYX", None, ("dna",)))
-    assert _decoded(gallery.pictures["truth", "dna", 0][3]).max() < 5
 
 
 def test_the_page_of_a_comparison_stands_alone_and_escapes_names(tmp_path):
@@ -210,12 +150,18 @@ def test_the_page_of_a_comparison_stands_alone_and_escapes_names(tmp_path):
         assert written.endswith("</html>\n")
 
 
-def test_a_page_does_not_say_of_planes_what_nobody_knows():
-    text = comparison_page(ComparisonReport((scored(),), "s", "m"))
-    assert '"measured": {"1": null}' in text
-
-
-def test_where_nobody_knows_how_large_pixels_are_no_micrometre_is_claimed():
+def test_a_page_does_not_say_of_planes_and_pixels_what_nobody_knows():
     text = comparison_page(ComparisonReport((scored(),), "s", "m", unit="pixels"))
+    assert '"measured": {"1": null}' in text
     assert "µm" not in text
     assert '"unit": "pixels"' in text
+
+
+def test_the_error_of_another_programs_image_is_in_the_truths_units():
+    one = scored()
+    theirs = one.truth.with_(zscored=False)
+    text = comparison_page(ComparisonReport((replace(one, prediction=theirs),), "", ""))
+    found = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    pictures = found["pictures"]
+    assert _decoded(pictures["error|dna|1"][0]).min() > 250
+    assert pictures["same|dna|1"] == pictures["truth|dna|0"]

@@ -65,23 +65,40 @@ def _ids(models):
     return {name: ModelId(id=name, sha256=one.sha256) for name, one in models.items()}
 
 
-def test_scores_are_those_of_predict(models):
-    (found,) = measure_quality(models, [_source(1)], (1, 4), REQUEST)
+@pytest.fixture(scope="module")
+def measured(models):
+    """Two real fields and a simulated one at r = 1 and 4, and their progress."""
+    sources, seen = [_source(1), _source(2, ("dna",)), _source(3, group=SIMULATED)], []
+
+    def progress(done, total, what):
+        seen.append((done / total, what.partition(":")[0]))
+
+    fields = list(measure_quality(models, sources, (1, 4), REQUEST, progress))
+    return fields, seen
+
+
+def test_scores_are_those_of_predict_on_the_structures_that_a_model_knows(
+    models, measured
+):
+    first = measured[0][0]
     field = _source(1).open()
     request = REQUEST.model_copy(update={"simulate_sparse": True, "ratio": 4.0})
     alone = predict(models["both"], field.light, request=request, truth=field.truth)
     for name, scores in alone.report.structures.items():
-        mine = found.models["both"][4][name]
-        assert {key: scores[key] for key in ("r2", "mse", "mae", "ssim")} == {
-            key: mine[key] for key in ("r2", "mse", "mae", "ssim")
-        }
+        mine = first.models["both"][4][name]
+        for key in ("r2", "mse", "mae", "ssim"):
+            assert scores[key] == mine[key]
+    assert set(first.models["both"][1]) == {"dna", "golgi_apparatus"}
+    assert set(first.models["dna-only"][1]) == {"dna"}
+    assert set(first.baselines.trivial) == {"dna", "golgi_apparatus"}
 
 
-def test_a_model_is_scored_on_the_structures_that_it_knows(models):
-    (found,) = measure_quality(models, [_source(1)], (1,), REQUEST)
-    assert set(found.models["both"][1]) == {"dna", "golgi_apparatus"}
-    assert set(found.models["dna-only"][1]) == {"dna"}
-    assert set(found.baselines.trivial) == {"dna", "golgi_apparatus"}
+def test_progress_counts_the_fields(measured):
+    shares = [share for share, _ in measured[1]]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert 2 / 3 < shares[-1] < 1
+    assert {name for _, name in measured[1]} == {"field 1", "field 2", "field 3"}
 
 
 def test_a_field_that_no_model_knows_is_refused(models):
@@ -89,14 +106,11 @@ def test_a_field_that_no_model_knows_is_refused(models):
         list(measure_quality(models, [_source(1, ("map2",))], (1,), REQUEST))
 
 
-def test_means_are_taken_within_groups(models):
-    sources = [_source(1), _source(2, ("dna",)), _source(3, group=SIMULATED)]
-    fields = list(measure_quality(models, sources, (1, 4), REQUEST))
+def test_means_are_taken_within_groups(models, measured):
+    fields = measured[0]
     report = quality_report(fields, _ids(models), _options(), True)
-    assert {name: one.fields for name, one in report.groups.items()} == {
-        "simulated": 1,
-        "real": 2,
-    }
+    counts = {name: one.fields for name, one in report.groups.items()}
+    assert counts == {"simulated": 1, "real": 2}
     row = report.groups["real"].models["both"][4]
     dna = [one.models["both"][4]["dna"]["r2"] for one in fields[:2]]
     golgi = fields[0].models["both"][4]["golgi_apparatus"]["r2"]
@@ -107,49 +121,31 @@ def test_means_are_taken_within_groups(models):
 
 
 @pytest.mark.parametrize("base", [None, "dna-only"])
-def test_improvement_is_against_the_base_at_its_smallest_ratio(models, base):
-    fields = list(measure_quality(models, [_source(1, ("dna",))], (2, 4), REQUEST))
-    report = quality_report(fields, _ids(models), _options((2, 4), base=base), True)
+def test_improvement_is_against_the_base_at_its_smallest_ratio(models, measured, base):
+    report = quality_report(measured[0][1:2], _ids(models), _options(base=base), True)
     rows = report.groups["real"].models
-    first = rows[base or "both"][2].means["over_images"]["mse"]
+    first = rows[base or "both"][1].means["over_images"]["mse"]
     row = rows["both"][4]
     wanted = improvement(first, row.means["over_images"]["mse"], "mse")
     assert row.delta_imp["mse"] == pytest.approx(wanted)
     assert row.delta_imp["r2"] is None, "R² of random weights is below 0"
 
 
-def test_the_ceiling_of_a_truth_without_noise_is_one(models):
-    sources = [_source(1, group=SIMULATED), _source(2)]
-    clean, noisy = measure_quality(models, sources, (1,), REQUEST)
+def test_a_card_tells_scores_beside_what_they_are_read_by(models, measured):
+    *_, noisy, clean = measured[0]
     assert clean.baselines.ceiling["dna"]["r2"] == 1
     assert noisy.baselines.ceiling["dna"]["r2"] < 0.2, "it is nothing but noise"
-
-
-def test_a_card_tells_scores_beside_what_they_are_read_by(models):
-    sources = [_source(1, group=SIMULATED), _source(2)]
-    fields = list(measure_quality(models, sources, (1, 4), REQUEST))
-    card = quality_report(fields, _ids(models), _options(), True).cards["dna-only"]
-    simulated, real = card.values()
-    assert list(card) == ["1 held-out simulated colonies", "dna of 1 real pair(s)"]
+    card = quality_report([noisy, clean], _ids(models), _options(), True).cards
+    simulated, real = card["dna-only"].values()
+    assert list(card["dna-only"]) == [
+        "1 held-out simulated colonies",
+        "dna of 1 real pair(s)",
+    ]
     assert set(simulated["r2_at_4"]) == {"dna", "mean"}
     assert simulated["r2_at_4"]["mean"] == simulated["r2_at_4"]["dna"]
     assert "r2_of_plane_mean" in simulated
     assert {"at_1", "at_4", "of_smoothness", "of_ceiling"} <= set(real)
     assert set(real["at_1"]) == {"pcc_plane", "pcc", "r2"}
-
-
-def test_progress_counts_the_fields(models):
-    seen = []
-
-    def progress(done, total, what):
-        seen.append((done, total, what.partition(":")[0]))
-
-    sources = [_source(1), _source(2)]
-    list(measure_quality(models, sources, (1,), REQUEST, progress))
-    shares = [done / total for done, total, _ in seen]
-    assert shares == sorted(shares)
-    assert (shares[0], shares[-1]) == (0, 0.75)
-    assert {name for *_, name in seen} == {"field 1", "field 2"}
 
 
 def test_colonies_are_noisy_in_light_and_clean_in_truth():

@@ -91,17 +91,10 @@ def test_what_twelve_structures_may_cost(conditioning, topology, bound):
 
 
 @pytest.fixture(scope="module")
-def seen():
-    """Progress of the rows of `result`."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def result(seen):
-    """Three rows, really measured, with one between them whose process dies."""
+def measured():
+    """Results and progress of rows, really measured; of one the process dies."""
     rows = [small("dodnet"), small("repmode"), small("tgnet")]
-    rows += [small("multihead", outputs=1)]
-    ask = speed._ask
+    ask, seen = speed._ask, []
 
     def dying(job, threads, tick):
         if job["task"] == "patch" and job["network"]["conditioning"] == "tgnet":
@@ -110,44 +103,41 @@ def result(seen):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(speed, "_ask", dying)
-        return list(measure_speed(rows, OPTIONS, lambda *now: seen.append(now)))
+        results = list(measure_speed(rows, OPTIONS, lambda *now: seen.append(now)))
+    return results, seen
 
 
-def test_each_row_comes_as_soon_as_it_is_measured(result):
-    assert [entry["finished"] for entry in result] == [False, False, False, True]
-    json.dumps(result[-1])
-
-
-def test_a_row_has_its_cost_time_and_memory(result):
-    dodnet, repmode, _, single = result[-1]["rows"]
-    for row in (dodnet, repmode, single):
+def test_a_row_has_its_cost_time_and_memory(measured):
+    results, seen = measured
+    assert [entry["finished"] for entry in results] == [False, False, True]
+    result = json.loads(json.dumps(results[-1]))
+    dodnet, repmode, dead = result["rows"]
+    for row in (dodnet, repmode):
         assert "skipped" not in row
-        assert row["parameters"] > 0
-        assert row["gmac_one"] > 0
-        assert row["seconds_one"] > 0
-        assert row["peak_one_mib"] > 0
         assert row["base_mib"] > 50  # Python and torch themselves
+        for name in ("parameters", "gmac_one", "seconds_one", "peak_one_mib"):
+            assert row[name] > 0
     assert dodnet["times"] == dodnet["seconds_all"] / dodnet["seconds_one"]
     assert repmode["gmac_all"] == pytest.approx(3 * repmode["gmac_one"])
     assert repmode["seconds_merge"] > 0
-    assert "seconds_all" not in single
-    assert "seconds_merge" not in dodnet
-
-
-def test_the_machine_is_written_down(result):
-    machine = result[-1]["machine"]
+    assert "Error" in dead["skipped"]
+    for row, entry in ((small("dodnet"), dodnet), (small("repmode"), repmode)):
+        used = entry["base_mib"] + entry["peak_all_mib"]
+        assert patch_mib(row, entry["parameters"], OPTIONS.size) > used
+    machine = result["machine"]
     assert machine["cores"] >= 1
     assert machine["cpu"]
-    assert isinstance(machine["bf16"], bool)
     assert machine["torch"]
-
-
-def test_the_table_says_what_was_measured(result):
-    text = speed_text(result[-1])
-    assert "small repmode" in text
+    assert isinstance(machine["bf16"], bool)
+    text = speed_text(result)
     assert "merge s" in text
     assert "32×16×16 patch at r = 2, fp32, on 1 of" in text
     assert "12 structures take at most 1.15 × one in" in text
+    shares = [done / total for done, total, _ in seen]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 2 / 3), "only what was done counts"
+    assert seen[0][2] == "counting"
+    assert seen[-1][2].startswith("small tgnet (3 of 3), ")
 
 
 def test_a_claim_names_the_rows_that_miss_it():
@@ -166,40 +156,49 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(speed, "_ask", lambda job, *_: TASKS[job["task"]](job))
 
 
-def test_a_row_that_does_not_fit_is_left_out(monkeypatch, in_this_process):
+def test_a_row_that_cannot_be_measured_says_why(monkeypatch, in_this_process):
     memory = SimpleNamespace(available=10 * 2**20, total=2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-    (result,) = measure_speed([small("dodnet")], OPTIONS)
-    (row,) = result["rows"]
-    assert "10 MiB are free" in row["skipped"]
-    assert "seconds_one" not in row
-    assert "left out: needs about" in speed_text(result)
-
-
-def test_the_guess_covers_what_was_needed(result):
-    for row in (small("dodnet"), small("repmode")):
-        entry = next(e for e in result[-1]["rows"] if e["name"] == row.name)
-        used = entry["base_mib"] + entry["peak_all_mib"]
-        assert patch_mib(row, entry["parameters"], OPTIONS.size) > used
-
-
-def test_a_backbone_needs_its_library(monkeypatch, in_this_process):
     monkeypatch.setattr(speed, "find_spec", lambda _: None)
-    row = SpeedRow("swin", NetworkConfig(backbone="swin_b", tiny=True))
-    (result,) = measure_speed([row], OPTIONS)
-    assert result["rows"][0]["skipped"] == "needs the transformers library"
-    assert "left out: needs the transformers library" in speed_text(result)
+    swin = SpeedRow("swin", NetworkConfig(backbone="swin_b", tiny=True))
+    *_, result = measure_speed([small("dodnet"), swin], OPTIONS)
+    text = speed_text(result)
+    assert "left out: needs about" in text
+    assert "10 MiB are free" in text
+    assert "left out: needs the transformers library" in text
+    assert not any("seconds_one" in row for row in result["rows"])
+
+
+def test_a_network_of_one_structure_has_no_time_for_all(in_this_process):
+    (result,) = measure_speed([small("multihead", outputs=1)], OPTIONS)
+    (row,) = result["rows"]
+    assert row["seconds_one"] > 0
+    assert not {"seconds_all", "seconds_merge"} & set(row)
+
+
+def test_what_takes_too_long_is_given_up(monkeypatch):
+    """A benchmark once stood for nine minutes at a row that would not end."""
+    monkeypatch.setattr(speed, "BOUND", -1.0)
+    with pytest.raises(InputError, match="cannot count .*not done after"):
+        list(measure_speed([small("dodnet")], OPTIONS))
+
+
+def test_bf16_is_not_measured_where_it_is_emulated(monkeypatch, in_this_process):
+    count = TASKS["count"]
+
+    def without(job):
+        answer = count(job)
+        return answer | {"machine": answer["machine"] | {"bf16": False}}
+
+    monkeypatch.setitem(TASKS, "count", without)
+    options = SpeedOptions(size=(16, 16), precision="bf16")
+    with pytest.raises(InputError, match="no bfloat16 .* --precision fp32"):
+        list(measure_speed([small("dodnet")], options))
 
 
 def test_what_cannot_be_counted_says_why():
     with pytest.raises(InputError, match="cannot count .*multiples of 2"):
         list(measure_speed([small("dodnet")], SpeedOptions(size=(15, 15))))
-
-
-def test_a_row_whose_process_dies_does_not_end_the_others(result):
-    *_, dead, alive = result[-1]["rows"]
-    assert "Error" in dead["skipped"]
-    assert alive["seconds_one"] > 0
 
 
 def test_an_interrupt_ends_the_process_that_measures():
@@ -212,11 +211,3 @@ def test_an_interrupt_ends_the_process_that_measures():
     with pytest.raises(KeyboardInterrupt):
         list(measure_speed([small("dodnet")], OPTIONS, interrupt))
     assert {child.pid for child in psutil.Process().children()} <= before
-
-
-def test_progress_names_the_row_and_the_share_of_all(result, seen):
-    shares = [done / total for done, total, _ in seen]
-    assert shares == sorted(shares)
-    assert 0 < shares[-1] < 1
-    assert seen[0][2].startswith("counting")
-    assert seen[-1][2].startswith("small multihead (4 of 4), ")

@@ -101,41 +101,37 @@ def test_planes_that_are_left_out_are_never_looked_at(model):
 
 
 @pytest.mark.parametrize("voxel", [CUBE, None])
-def test_every_phase_starts_at_its_own_plane(model, voxel):
+def test_every_phase_starts_at_its_own_plane_and_is_scored_on_all(model, voxel):
     truth = {"dna": _volume(1, voxel=voxel)}
-    _, results, _ = _sweep(
-        model, (1, 4), _volume(0, voxel=voxel), truth, all_phases=True
+    runs, [(_, first), (result, _)], seen = _sweep(
+        model, (1, 2), _volume(0, voxel=voxel), truth, all_phases=True
     )
-    phases = results[1][0].scores.phases
-    assert [phase.measured_planes for phase in phases] == [
-        (0, 4),
-        (1, 5),
-        (2, 6),
-        (3, 7),
-    ]
-    assert len({phase.structures["dna"]["r2"] for phase in phases}) == 4
-    mean = np.mean([phase.structures["dna"]["r2"] for phase in phases])
-    assert results[1][0].scores.structures["dna"]["r2"] == pytest.approx(mean)
-
-
-def test_all_phases_are_scored_on_the_same_planes(model):
-    _, results, _ = _sweep(model, (2,), all_phases=True)
-    late = results[0][0].scores.phases[1].structures["dna"]
+    phases = result.scores.phases
+    assert [one.measured_planes for one in phases] == [(0, 2, 4, 6), (1, 3, 5, 7)]
+    r2 = [one.structures["dna"]["r2"] for one in phases]
+    assert result.scores.structures["dna"]["r2"] == pytest.approx(np.mean(r2))
     request = REQUEST.model_copy(update={"simulate_sparse": True, "phase": 1})
-    alone = predict(model, _volume(0), structures=["dna"], ratio=2, request=request)
-    assert alone.volume.shape[-3:] == (8, 40, 40)
-    assert alone.report.measured_planes == (1, 3, 5, 7)
-    expected = metrics.score(alone["dna"].array, _volume(1).array)
-    assert late["r2"] == pytest.approx(expected["r2"], abs=1e-6)
-    assert len(late["r2_per_plane"]) == 8
-
-
-def test_progress_counts_every_tile_once(model):
-    runs, _, seen = _sweep(model, (1, 2), all_phases=True)
+    alone = predict(
+        model, _volume(0, voxel=voxel), structures=["dna"], ratio=2, request=request
+    )
+    late = metrics.score(alone["dna"].array, _volume(1).array)
+    assert r2[1] == pytest.approx(late["r2"], abs=1e-6) != r2[0]
+    assert len(late["r2_per_plane"]) == first.shape[1] == 8
     total = sum(run.plan.total_tiles for run in runs)
-    assert [done for done, *_ in seen] == list(range(1, total + 1))
-    assert {all_tiles for _, all_tiles, _ in seen} == {total}
+    assert [now[:2] for now in seen] == [(done, total) for done in range(1, total + 1)]
     assert {what for *_, what in seen} == {"r = 1", "r = 2", "r = 2, from plane 1"}
+
+
+def test_hot_pixels_of_a_truth_change_neither_baselines_nor_ceiling(model):
+    hot = _volume(1)
+    hot.array[:, 7, 9] = 65_535
+    both = []
+    for truth in (hot, _volume(1)):
+        runs = plan_sweep(model.card, _volume(0), {"dna": truth}, REQUEST, (1,))
+        baselines = measure_baselines(runs[0])[0]
+        trivial = baselines.trivial["dna"]["plane_mean"]["mse"]
+        both.append((baselines.ceiling["dna"]["r2"], trivial))
+    assert both[0] == pytest.approx(both[1], abs=0.01)
 
 
 def test_the_report_says_everything_in_valid_json(model):
@@ -162,35 +158,27 @@ def test_the_report_says_everything_in_valid_json(model):
     assert said["planes_needed"] == {"dna": None, "golgi_apparatus": None}
 
 
-def test_each_structure_has_its_own_number_of_planes(model):
-    runs, results, _ = _sweep(model, (1, 2, 4))
-    baselines, truth, _ = measure_baselines(runs[0])
-    good = _with_r2(results, 0.6, 0.59, 0.5)
-    report = sweep_report(good, runs, baselines, LoseAtMost(0.02))
-    assert report.planes_needed == {"dna": 4}
-    assert report.answer.startswith("4 of 8 planes (r = 2) are enough")
-    alone = sweep_report(good[:1], runs, baselines, LoseAtMost(0.02))
-    assert alone.planes_needed == {"dna": None}
-    loses = baselines.model_copy(deep=True)
-    loses.trivial["dna"]["input"]["r2"] = 0.7
-    assert sweep_report(good, runs, loses, LoseAtMost(0.02)).planes_needed == {
-        "dna": None
-    }
-
-
 def test_the_answer_follows_the_rule_without_measuring_anew(model):
     runs, results, _ = _sweep(model, (1, 2, 4))
     baselines, _, _ = measure_baselines(runs[0])
-    good = _with_r2(results, 0.6, 0.575, 0.5)
+    good, little = _with_r2(results, 0.6, 0.575, 0.5), LoseAtMost(0.02)
     report = sweep_report(good, runs, baselines)
     assert (report.share, report.tolerance) == (0.95, None)
     assert (report.ratio_needed, report.planes_needed["dna"]) == (2, 4)
-    strict = judged(report, LoseAtMost(0.02))
-    assert strict == sweep_report(good, runs, baselines, LoseAtMost(0.02)).model_copy(
+    assert report.answer.startswith("4 of 8 planes (r = 2) are enough")
+    strict = judged(report, little)
+    assert strict == sweep_report(good, runs, baselines, little).model_copy(
         update={"created": report.created}
     )
     assert strict.ratio_needed == 1
     assert judged(strict, KeepShare()) == report
+    part = sweep_report(good[:1], runs, baselines, little)
+    assert not part.finished
+    assert part.planes_needed == {"dna": None}
+    assert "sweep more ratios" in part.answer
+    loses = baselines.model_copy(deep=True)
+    loses.trivial["dna"]["input"]["r2"] = 0.7
+    assert sweep_report(good, runs, loses, little).planes_needed == {"dna": None}
 
 
 def _against_itself(model, ratios, cancel=None, **options):
@@ -241,13 +229,6 @@ def test_self_consistency_is_never_called_truth(model, tmp_path):
     assert collected.gallery.light.strides == (0, 0, 0), "volumes are let go"
 
 
-def test_a_sweep_is_against_a_truth_or_against_itself(model):
-    with pytest.raises(InputError, match="not both"):
-        plan_sweep(
-            *(model.card, _volume(0), {"dna": _volume(1)}, REQUEST), against_dense=True
-        )
-
-
 def test_a_cancelled_sweep_ends_within_a_tile(model):
     cancel, entered = threading.Event(), []
 
@@ -275,30 +256,21 @@ def test_ratios_that_a_stack_cannot_give_are_not_chosen():
     assert ratios_for(1) == ()
 
 
-def test_a_part_of_a_sweep_says_that_it_is_one(model):
-    runs, results, _ = _sweep(model, (1, 2))
-    baselines, _, _ = measure_baselines(runs[0])
-    report = sweep_report([results[0][0]], runs, baselines, LoseAtMost(0.02))
-    assert not report.finished
-    assert "sweep more ratios" in report.answer
-
-
 @pytest.mark.parametrize(
-    ("ratios", "says"), [((0,), "from 1 to 8"), ((), "from 1 to 8"), ((9,), "1 to 8")]
+    ("ratios", "truth", "voxel", "dense", "says"),
+    [
+        ((), 1, CUBE, False, "from 1 to 8"),
+        ((0,), 1, CUBE, False, "from 1 to 8"),
+        ((9,), 1, CUBE, False, "from 1 to 8"),
+        ((2,), 0, CUBE, False, "needs a truth"),
+        ((2,), 1, CUBE, True, "not both"),
+        ((2,), 1, (1.16, 0.29, 0.29), False, "sparse already"),
+    ],
 )
-def test_ratios_that_leave_no_plane_are_refused(model, ratios, says):
+def test_what_cannot_be_swept_is_refused(model, ratios, truth, voxel, dense, says):
+    stack, truths = _volume(0, voxel=voxel), {"dna": _volume(1)} if truth else {}
     with pytest.raises(InputError, match=says):
-        plan_sweep(model.card, _volume(0), {"dna": _volume(1)}, REQUEST, ratios)
-
-
-def test_a_sweep_needs_a_truth_and_a_dense_stack(model):
-    with pytest.raises(InputError, match="needs a truth"):
-        plan_sweep(model.card, _volume(0), {}, REQUEST)
-    coarse = (1.16, 0.29, 0.29)
-    with pytest.raises(InputError, match="sparse already"):
-        plan_sweep(
-            model.card, _volume(0, voxel=coarse), {"dna": _volume(1)}, REQUEST, (2,)
-        )
+        plan_sweep(model.card, stack, truths, REQUEST, ratios, against_dense=dense)
 
 
 def _stack(seed=0, name="stack", **changes):
@@ -343,22 +315,12 @@ def test_a_changed_voxel_changes_the_key_and_little_is_read_at_a_time(monkeypatc
     assert sweep_key("abc", runs) != before
 
 
-def _prediction(seed, scale=3.0, shift=2.0):
-    rng = np.random.default_rng(seed)
-    values = (rng.normal(size=(2, 4, 9, 9)) * scale + shift).astype(np.float32)
-    return Volume(values, "CZYX", CUBE, ("dna", "nucleolus"))
-
-
-def test_a_constant_prediction_has_no_r2():
-    constant = Volume(np.full((1, 3, 5, 5), 7.0, np.float32), "CZYX", CUBE, ("dna",))
-    reference = DenseReference(constant)
-    assert reference.scores(constant)["dna"]["r2"] is None
-
-
-def test_masked_voxels_do_not_count():
-    dense = _prediction(0)
-    dense.array[:, 0] = np.nan
-    reference = DenseReference(dense)
-    scores = reference.scores(dense)["dna"]
-    assert scores["r2"] == 1
-    assert scores["r2_per_plane"][0] is None
+def test_masked_voxels_and_constants_do_not_count():
+    values = np.random.default_rng(0).normal(2, 3, (2, 4, 9, 9)).astype(np.float32)
+    values[:, 0] = np.nan
+    values[1] = 7.0
+    dense = Volume(values, "CZYX", CUBE, ("dna", "nucleolus"))
+    scores = DenseReference(dense).scores(dense)
+    assert scores["dna"]["r2"] == 1
+    assert scores["dna"]["r2_per_plane"][0] is None
+    assert scores["nucleolus"]["r2"] is None

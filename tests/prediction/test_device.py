@@ -83,12 +83,9 @@ def test_the_limits_of_groups_are_read(root, groups, files, left):
 
 @linux
 @pytest.mark.parametrize("groups", ["", "nonsense", "0::/", "0::/../..", "a:b"])
-def test_strange_or_missing_groups_bound_nothing(root, groups):
+def test_strange_or_missing_groups_bound_nothing(root, groups, tmp_path):
     assert group_left(root(groups, {})) == []
-
-
-def test_a_machine_without_groups_bounds_nothing(tmp_path):
-    assert group_left(tmp_path) == []
+    assert group_left(tmp_path / "nowhere") == []
 
 
 def test_the_least_of_all_bounds_counts(monkeypatch):
@@ -98,20 +95,15 @@ def test_the_least_of_all_bounds_counts(monkeypatch):
     assert 0 < free_bytes("cpu") <= psutil.virtual_memory().total
 
 
-def test_nothing_is_asked_of_a_gpu_before_torch_is_there(monkeypatch):
-    """To load torch, or to wake a GPU, takes seconds; a dock plans on each change."""
-    monkeypatch.setattr(device, "loaded_torch", lambda: None)
-    assert free_bytes("cuda:0") is None
-    assert free_bytes("mps") is None
-
-
 def test_a_torch_that_is_being_loaded_is_not_there_yet(monkeypatch):
-    """Another thread may be at it: to wait would freeze the window."""
+    """To load it, or to wake a GPU, would freeze a dock, which plans on each change."""
     import torch
 
     assert device.loaded_torch() is torch
     monkeypatch.setattr(torch.__spec__, "_initializing", True, raising=False)
     assert device.loaded_torch() is None
+    assert free_bytes("cuda:0") is None
+    assert free_bytes("mps") is None
     assert device.planned_device("auto") == "cpu"
     assert device.planned_device("cuda:1") == "cuda:1"
     assert device.planned_precision("auto", "cpu") == "fp32"
@@ -137,8 +129,8 @@ def test_what_torch_keeps_of_a_gpu_is_free_to_it(monkeypatch):
 def test_an_apple_gpu_shares_the_memory(monkeypatch):
     import torch
 
-    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 900, raising=False)
-    monkeypatch.setattr(
-        torch.mps, "current_allocated_memory", lambda: 200, raising=False
-    )
+    for name, size in (("recommended_max", 900), ("current_allocated", 200)):
+        monkeypatch.setattr(
+            torch.mps, f"{name}_memory", lambda n=size: n, raising=False
+        )
     assert free_bytes("mps") == 700

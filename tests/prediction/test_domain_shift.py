@@ -45,24 +45,20 @@ def _told(card, volume, request=FP32):
     return check(plan_prediction(card, volume, request))
 
 
-def test_a_model_that_knows_nothing_of_its_images_claims_nothing(
-    thin_model, make_volume
-):
-    assert _told(thin_model.card, make_volume(SHAPE)) == ()
-
-
 def test_a_trait_within_its_range_and_margin_is_not_told(thin_model, make_volume):
     volume = make_volume(SHAPE)
+    assert _told(thin_model.card, volume) == ()  # it knows nothing of its images
     plan = plan_prediction(thin_model.card, volume, FP32)
     fine = measure(plan)[0]["fine"]
     just = _knowing(thin_model.card, fine=(Range(low=fine - 1.2, high=fine - 0.2),))
     assert _told(just, volume) == ()
     far = _knowing(thin_model.card, fine=(Range(low=fine - 2, high=fine - 1),))
     (text,) = _told(far, volume)
-    assert text.startswith("fine detail is 10 times stronger than in anything")
-    assert "thin learned from" in text
-    assert "expect invented structures" in text
+    assert text.startswith("your image has more fine detail than the training images")
+    assert "images of thin (fine detail 10 times stronger): noise" in text
+    assert "structures may be invented: check channel and voxel size" in text
     other = _knowing(thin_model.card, fine=(Range(low=fine + 1, high=fine + 2),))
+    assert "is blurrier than the training images" in _told(other, volume)[0]
     assert "10 times weaker" in _told(other, volume)[0]
 
 
@@ -191,13 +187,18 @@ def test_a_channel_that_names_another_light_is_told(
 def test_clipped_images_and_blocks_of_jpeg_are_told(thin_model, make_volume):
     card = _knowing(thin_model.card, fine=WIDE)
     volume = make_volume(SHAPE)
-    clipped = volume.with_(array=volume.array.clip(90, 110))
+    plain = recording_traits([volume.array])
+    assert plain["saturated"] < 1e-3
+    assert plain["blocks"] < 1.1
+    clipped = volume.with_(array=volume.array.clip(90, 120))  # one σ
     (text,) = _told(card, clipped)
     assert "clipped" in text
-    blocks = np.random.default_rng(1).normal(100, 90, (8, 8, 10))
-    blocks = volume.array + blocks.repeat(8, 1).repeat(8, 2).astype(np.float32)
-    (text,) = _told(card, volume.with_(array=blocks))
-    assert "JPEG" in text
+    share = recording_traits([clipped.array])["saturated"]
+    assert share == pytest.approx(0.31, abs=0.01)
+    level = np.random.default_rng(1).normal(100, 90, 10).repeat(8)
+    for blocks in (level[:64, None], level):  # along each axis
+        (text,) = _told(card, volume.with_(array=volume.array + np.float32(blocks)))
+        assert "JPEG" in text
 
 
 def test_fields_beyond_one_reading_are_looked_at_in_windows(
@@ -241,29 +242,14 @@ def test_planes_alike_and_opposite_are_told():
 
 
 @settings(max_examples=15, deadline=None)
-@given(gain=st.floats(0.01, 100), offset=st.floats(-100, 100))
-def test_gain_and_offset_do_not_count(gain, offset):
-    stack = np.random.default_rng(1).normal(size=(4, 96, 96))
+@given(st.floats(0.01, 100), st.floats(-100, 100), st.sampled_from([1, -1]))
+def test_gain_and_offset_do_not_count(gain, offset, sign):
+    """But for the sign, which an inverted image's skewness has."""
+    stack = np.random.default_rng(1).gamma(2, 1, (4, 96, 96))
     plain = image_traits([stack], PAIRS, PIXEL)
-    changed = image_traits([gain * stack + offset], PAIRS, PIXEL)
+    changed = image_traits([sign * gain * stack + offset], PAIRS, PIXEL)
+    plain["skewness"] *= sign
     assert changed == pytest.approx(plain, abs=1e-6)
-
-
-def test_the_size_of_the_field_does_not_count():
-    """Of white noise, whose power is known: areas of the rings in frequency."""
-    noise = np.random.default_rng(2).normal(size=(8, 256, 256))
-    small = image_traits([noise[:, :96, :96]], PAIRS, PIXEL)
-    large = image_traits([noise], PAIRS, PIXEL)
-    assert large["fine"] == pytest.approx(np.log10(0.75 / 0.2275), abs=0.03)
-    assert small == pytest.approx(large, abs=0.15)
-
-
-def test_an_inverted_image_has_the_opposite_skewness():
-    spots = np.random.default_rng(3).exponential(size=(4, 128, 128)) ** 2
-    one, other = (image_traits([sign * spots], PAIRS, PIXEL) for sign in (1, -1))
-    assert one["skewness"] > 0.05
-    assert other["skewness"] == pytest.approx(-one["skewness"])
-    assert other["peaks"] == pytest.approx(one["peaks"])
 
 
 @settings(max_examples=15, deadline=None)
@@ -304,20 +290,3 @@ def test_windows_lie_inside_and_on_multiples_of_eight(size, side):
         assert 0 <= one.start < one.stop <= size
         assert one.stop - one.start == min(size, side)
         assert one.start % 8 == 0
-
-
-def test_clipping_is_told():
-    noise = np.random.default_rng(6).normal(size=(4, 64, 64))
-    assert recording_traits([noise])["saturated"] < 1e-3
-    clipped = recording_traits([np.clip(noise, -9, 1)])["saturated"]
-    assert clipped == pytest.approx(0.16, abs=0.01)
-
-
-@pytest.mark.parametrize("axis", [1, 2])
-def test_blocks_are_told_along_both_axes(axis):
-    noise = np.random.default_rng(7).normal(size=(4, 128, 128))
-    assert recording_traits([noise])["blocks"] < 1.1
-    level = np.random.default_rng(8).normal(size=16).repeat(8)
-    shape = [1, 1, 1]
-    shape[axis] = 128
-    assert recording_traits([noise + level.reshape(shape)])["blocks"] > 1.25

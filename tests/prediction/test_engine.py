@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sparsessp import metrics
-from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.engine import (
     ArrayWriter,
     Finished,
@@ -114,18 +114,6 @@ def test_what_cannot_be_used_is_one_clear_error(thin_model, make_volume, given, 
     """Before anything is computed, whatever Python lets through."""
     with pytest.raises(InputError, match=text):
         predict_stream(thin_model, make_volume((8, 16, 16)), **given)
-
-
-def test_a_failing_device_becomes_one_clear_error(thin_model, make_volume, monkeypatch):
-    """RuntimeErrors never leave the engine: napari would swallow them."""
-
-    def fail(*_):
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
-
-    monkeypatch.setattr(type(thin_model.network), "encode", fail)
-    with pytest.raises(PredictionError, match="smallest tiles") as caught:
-        predict(thin_model, make_volume((8, 16, 16)), request=FP32)
-    assert "\n" not in str(caught.value)
 
 
 def test_report_is_the_contract(thin_model, make_volume):

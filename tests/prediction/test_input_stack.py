@@ -1,10 +1,10 @@
 """A large stack is read once, ahead of the network, and let go of at the end."""
 
-import dataclasses
 import gc
 import threading
 import time
 import weakref
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -22,60 +22,34 @@ from napari_sparsessp.prediction.engine import (
     predict_stream,
 )
 from napari_sparsessp.prediction.input_stack import (
-    DecodedPlanes,
-    PixelsFromFile,
-    PixelsInMemory,
     read_stack,
 )
 from napari_sparsessp.prediction.plan import plan_prediction
-from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.tiling import Prefetch, TileSize, cut_tiles
-from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.prediction.tiling import cut_tiles
 from napari_sparsessp.volume import Volume
 
 
-def test_planes_of_a_column_are_decoded_once_for_all_windows(thin_model, small_share):
-    array = np.random.default_rng(1).integers(0, 99, (24, 40, 40), np.uint16)
-    lazy, counts = counting(array, (1, 20, 20))
+@pytest.mark.parametrize(
+    ("shape", "chunks", "share"),
+    [
+        ((24, 40, 40), (1, 20, 20), 70_000),  # for all windows of a column
+        # As TIFFs have them, every tile needs a part of the one chunk: in float32
+        # they would not fit, in the file's own bytes they do.
+        ((6, 300, 40), (1, 300, 40), 3 * 6 * 300 * 40),
+    ],
+)
+def test_planes_are_decoded_once(thin_model, small_share, shape, chunks, share):
+    array = np.random.default_rng(1).integers(0, 99, shape, np.uint8)
+    lazy, counts = counting(array, chunks)
     volume = Volume(lazy, "ZYX", (0.29,) * 3)
-    plan, _, stack_ = both_ways(thin_model, volume, small_share, 70_000)
-    assert len(plan.tiles) > 12
+    plan, _, stack_ = both_ways(thin_model, volume, small_share, share)
+    assert len({(tile.keep_y, tile.z) for tile in plan.tiles}) > 2
     counts.clear()
     for tile in columns(plan.tiles):
         stack_.window(tile)
-    halo = {  # chunks that a column's windows touch
-        (tile.read_y, tile.read_x) for tile in plan.tiles
-    }
-    assert max(counts.values()) <= len(halo)
-
-
-def test_a_whole_plane_that_fits_is_decoded_once(thin_model, small_share):
-    """As TIFFs have them: every tile needs a part of the one chunk."""
-    array = np.random.default_rng(1).integers(0, 99, (6, 300, 40), np.uint8)
-    lazy, counts = counting(array, (1, 300, 40))
-    volume = Volume(lazy, "ZYX", (0.29,) * 3)
-    # In float32 they would not fit, in the file's own bytes they do.
-    plan, _, stack_ = both_ways(thin_model, volume, small_share, 3 * array.nbytes)
-    assert len({tile.read_y for tile in plan.tiles}) > 2
-    counts.clear()
-    for tile in plan.tiles:
-        stack_.window(tile)
-    assert set(counts.values()) == {1}
-
-
-def test_what_is_kept_stays_within_the_share():
-    array = np.random.default_rng(1).integers(0, 99, (9, 64, 64), np.uint16)
-    volume = Volume(da.from_array(array, (1, 64, 64)), "ZYX", VOXEL)
-    source = DecodedPlanes(volume, range(9), share=20_000)
-    for _ in range(3):
-        for y in range(0, 64, 16):
-            parts = source.parts(range(9), slice(y, y + 16), slice(8, 40))
-            for index, part in enumerate(parts):
-                np.testing.assert_array_equal(part, array[index, y : y + 16, 8:40])
-            held = sum(one.pixels.nbytes for one in source._kept.values())
-            assert 0 < held <= 20_000
-    source.close()
-    assert not source._kept
+    # Chunks that a column's windows touch, or each plane
+    halo = {(tile.read_y, tile.read_x) for tile in plan.tiles}
+    assert max(counts.values()) <= (len(halo) if chunks[1] == 20 else 1)
 
 
 def test_the_next_tile_is_read_while_the_network_computes(thin_model, small_share):
@@ -103,6 +77,7 @@ def test_the_next_tile_is_read_while_the_network_computes(thin_model, small_shar
     small_share(20_000)
     lazy = read_stack(plan, None)
     before, last = plan.tiles[-2], plan.tiles[-1]
+    lazy.following = last
     lazy.window(before)
     deadline = time.monotonic() + 20
     while not asked and time.monotonic() < deadline:
@@ -141,30 +116,10 @@ def test_an_error_of_the_reading_thread_comes_once_with_the_files_name(
         list(events)
     assert "\n" not in str(caught.value)
     assert list(events) == []
-
-
-def test_a_graph_that_fails_while_the_scale_is_found_says_so(thin_model, small_share):
-    array = np.random.default_rng(1).integers(0, 99, (8, 120, 24), np.uint16)
-    lazy, fail = _failing(array, 50)
-    fail.set()
-    volume = Volume(lazy, "ZYX", (0.29,) * 3, source="broken.zarr")
-    for share in (2**30, 9000):
+    for share in (2**30, 9000):  # and while the scale is found
         small_share(share)
         with pytest.raises(InputError, match=r"broken\.zarr cannot be read"):
             predict(thin_model, volume, request=FP32)
-
-
-def test_cancelling_ends_the_reading(thin_model, small_share):
-    array = np.random.default_rng(1).integers(0, 99, (8, 40, 24), np.uint16)
-    plan = plan_prediction(thin_model.card, Volume(array, "ZYX", VOXEL), FP32)
-
-    def cancelled(*_):
-        raise Cancelled
-
-    for share in (2**30, 2000):
-        small_share(share)
-        with pytest.raises(Cancelled):
-            read_stack(plan, None, cancelled)
 
 
 @pytest.mark.parametrize("closed", [True, False])
@@ -183,18 +138,6 @@ def test_everything_is_let_go(thin_model, small_share, closed):
         thread.join(20)
         assert not thread.is_alive()
     assert pixels() is None
-
-
-@pytest.mark.parametrize("in_columns", [True, False])
-def test_the_guess_follows_the_order_in_which_tiles_come(in_columns):
-    size = TileSize(8, (16, 16), halo=8)
-    tiles = cut_tiles((20, 40, 40), size)
-    order = columns(tiles) if in_columns else list(tiles)
-    successor = Prefetch(tiles)
-    guesses = [successor.after(tile) for tile in order]
-    right = [a == b for a, b in zip(guesses, order[1:], strict=False)]
-    assert all(right[2:])
-    assert guesses[-1] is None
 
 
 @pytest.mark.parametrize("share", [2**30, 9000])
@@ -281,44 +224,25 @@ def test_any_window_has_the_bits_of_the_whole(
             np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+@pytest.mark.parametrize("interpolation", ["linear", "hold", "nearest"])
 @pytest.mark.parametrize("scaling", ["robust", "zscore", "none"])
-def test_the_scale_is_the_same_to_the_bit(thin_model, small_share, scaling):
-    card = thin_model.card.model_copy(update={"scaling": scaling})
-    model = type(thin_model)(card, thin_model.network, "", thin_model.path)
-    array = np.random.default_rng(1).gamma(2, 900, (7, 37, 41)).astype(np.float32)
-    array[3] = 0
+def test_scale_and_masked_pixels_are_the_same_to_the_bit(
+    thin_model, small_share, interpolation, scaling
+):
+    changes = {"interpolation": interpolation, "scaling": scaling}
+    model = replace(thin_model, card=thin_model.card.model_copy(update=changes))
+    array = np.random.default_rng(1).gamma(2, 900, (5, 50, 60)).astype(np.float32)
+    array[1, 3:9, 4], array[4, 40:, :], array[3] = np.nan, np.inf, 0
     volume = Volume(da.from_array(array, (2, 9, 11)), "ZYX", VOXEL)
-    _, whole, lazy = both_ways(model, volume, small_share, 5000)
+    plan, whole, lazy = both_ways(model, volume, small_share, 9000, mask_invalid=True)
     assert whole.normalisation == lazy.normalisation
     assert whole.left_out == lazy.left_out == (() if scaling == "none" else (3,))
-
-
-@pytest.mark.parametrize("interpolation", ["linear", "hold", "nearest"])
-def test_masked_pixels_are_the_same(thin_model, small_share, interpolation):
-    card = thin_model.card.model_copy(update={"interpolation": interpolation})
-    model = type(thin_model)(card, thin_model.network, "", thin_model.path)
-    array = np.random.default_rng(1).normal(100, 9, (5, 50, 60)).astype(np.float32)
-    array[1, 3:9, 4] = np.nan
-    array[4, 40:, :] = np.inf
-    volume = Volume(da.from_array(array, (1, 50, 60)), "ZYX", VOXEL)
-    plan, whole, lazy = both_ways(model, volume, small_share, 9000, mask_invalid=True)
     found = 0
     for tile in plan.tiles:
         np.testing.assert_array_equal(whole.window(tile)[0], lazy.window(tile)[0])
         np.testing.assert_array_equal(whole.masked(tile), lazy.masked(tile))
         found += whole.masked(tile).sum()
     assert found
-
-
-def test_a_prediction_has_the_same_bits(thin_model, small_share):
-    array = np.random.default_rng(1).integers(0, 4000, (2, 11, 70, 90), np.uint16)
-    volume = Volume(da.from_array(array, (1, 1, 70, 90)), "TZYX", VOXEL)
-    request = FP32.model_copy(update={"tile": (8, 32, 32)})
-    whole = predict(thin_model, volume, request=request)
-    small_share(40_000)
-    lazy = predict(thin_model, volume, request=request)
-    np.testing.assert_array_equal(whole.volume.array, lazy.volume.array)
-    assert lazy.report.normalisation == whole.report.normalisation
 
 
 def test_a_scale_that_is_known_saves_the_first_reading(thin_model, small_share):
@@ -335,26 +259,14 @@ def test_a_scale_that_is_known_saves_the_first_reading(thin_model, small_share):
     np.testing.assert_array_equal(whole.window(tile)[0], again.window(tile)[0])
 
 
-def test_values_that_are_not_finite_are_found_though_the_scale_is_given(
-    thin_model, small_share
-):
-    array = np.random.default_rng(1).normal(100, 9, (6, 60, 40)).astype(np.float32)
-    array[4, 50, 3] = np.nan
-    given = FP32.model_copy(update={"normalisation": (100.0, 9.0)})
-    for share in (2**30, 9000):
-        small_share(share)
-        with pytest.raises(InputError, match="1 NaN or infinite values, .* plane 4"):
-            predict(thin_model, Volume(array, "ZYX", VOXEL), request=given)
-
-
 def test_the_share_decides(thin_model):
     array = np.random.default_rng(1).normal(100, 9, (6, 60, 40)).astype(np.float32)
     plan = plan_prediction(thin_model.card, Volume(array, "ZYX", (0.29,) * 3), FP32)
     needed = 2 * array.nbytes
-    for share, held in ((needed, PixelsInMemory), (needed - 1, PixelsFromFile)):
-        memory = dataclasses.replace(plan.memory, input_share=share)
-        found = read_stack(dataclasses.replace(plan, memory=memory), None)
-        assert isinstance(found.pixels, held)
+    for share, held in ((needed, True), (needed - 1, False)):
+        memory = replace(plan.memory, input_share=share)
+        found = read_stack(replace(plan, memory=memory), None)
+        assert (found.pixels.source is None) == held
 
 
 def test_parts_of_tiles_have_the_bits_of_the_whole_too(thin_model, small_share):
@@ -362,23 +274,24 @@ def test_parts_of_tiles_have_the_bits_of_the_whole_too(thin_model, small_share):
     array = np.random.default_rng(1).integers(0, 99, (9, 90, 90), np.uint8)
     volume = Volume(da.from_array(array, (2, 90, 31)), "ZYX", VOXEL)
     plan, whole, lazy = both_ways(thin_model, volume, small_share, 20_000)
-    size = dataclasses.replace(plan.tile_size, core=(8, 16), halo=8)
+    size = replace(plan.tile_size, core=(8, 16), halo=8)
     parts = cut_tiles(plan.model_shape, size)
     for tile in [*plan.tiles[:2], *parts[::3], *plan.tiles[1:3]]:
         np.testing.assert_array_equal(whole.window(tile)[0], lazy.window(tile)[0])
 
 
 def test_none_gives_the_network_the_values_of_the_file(thin_model):
-    card = thin_model.card.model_copy(update={"scaling": "none"})
-    unscaled = type(thin_model)(card, thin_model.network, "", thin_model.path)
+    def with_scaling(how, array):
+        card = thin_model.card.model_copy(update={"scaling": how})
+        model, volume = (
+            replace(thin_model, card=card),
+            Volume(array, "ZYX", (0.29,) * 3),
+        )
+        return predict(model, volume, request=FP32).volume.array
+
     array = np.random.default_rng(1).normal(0, 1, (8, 32, 32)).astype(np.float32)
-    zscore = thin_model.card.model_copy(update={"scaling": "zscore"})
-    scaled = type(thin_model)(zscore, thin_model.network, "", thin_model.path)
-    request = PredictionRequest(precision="fp32", device="cpu", ratio=1)
-    voxel = (0.29, 0.29, 0.29)
     normalised = (array - array.mean()) / array.std()
-    raw = predict(unscaled, Volume(normalised, "ZYX", voxel), request=request)
-    same = predict(scaled, Volume(array * 30 + 500, "ZYX", voxel), request=request)
-    np.testing.assert_allclose(raw.volume.array, same.volume.array, atol=1e-3)
-    louder = predict(unscaled, Volume(normalised * 3, "ZYX", voxel), request=request)
-    assert not np.allclose(louder.volume.array, raw.volume.array, atol=1e-2)
+    raw = with_scaling("none", normalised)
+    same = with_scaling("zscore", array * 30 + 500)
+    np.testing.assert_allclose(raw, same, atol=1e-3)
+    assert not np.allclose(with_scaling("none", normalised * 3), raw, atol=1e-2)

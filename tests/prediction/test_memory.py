@@ -17,7 +17,7 @@ from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction import memory
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.report import planned_memory
-from napari_sparsessp.prediction.request import PredictionRequest, byte_count
+from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 
 GB = 10**9
@@ -114,17 +114,14 @@ def test_more_memory_never_makes_smaller_tiles(card, one, other):
     assert side(min(one, other)) <= side(max(one, other))
 
 
-def test_tiles_are_as_large_as_is_useful_and_no_larger(card):
-    made = plan(card, stack(40, 2000, 2000))
-    assert made.tile_size.core == (384, 384)
-    assert made.memory.tile == (384, 384)
-
-
 def test_free_memory_bounds_tiles_where_nobody_does(card, machine):
     machine(4 * GB // 10)
     small = plan(card, stack(40, 400, 400), structures=("dna",))
     assert small.tile_size.core < (384, 384)
     assert small.memory.planned < 2 * GB
+    machine(2 * GB)  # a limit above what is free is no promise
+    made = plan(card, stack(40, 700, 700), structures=("dna",), memory_limit=64 * GB)
+    assert made.memory.limit < 3 * GB
 
 
 def test_tiles_that_are_nearly_all_halo_are_the_last_resort(card, machine):
@@ -134,12 +131,6 @@ def test_tiles_that_are_nearly_all_halo_are_the_last_resort(card, machine):
     made = plan(card, stack(40, 400, 400), structures=("dna",))
     assert made.tile_size.core == (384, 384)
     assert soft.process < made.memory.planned <= most.process
-
-
-def test_a_limit_above_what_is_free_is_no_promise(card, machine):
-    machine(2 * GB)
-    made = plan(card, stack(40, 700, 700), structures=("dna",), memory_limit=64 * GB)
-    assert made.memory.limit < 3 * GB
 
 
 def test_an_output_that_goes_to_a_store_does_not_count(card):
@@ -152,23 +143,20 @@ def test_an_output_that_goes_to_a_store_does_not_count(card):
     assert one.memory.planned <= 3 * GB
 
 
-def test_a_tile_that_is_asked_for_is_the_largest(card):
+def test_tiles_are_as_large_as_is_useful_or_asked_for(card):
+    assert plan(card, stack(40, 2000, 2000)).tile_size.core == (384, 384)
     assert plan(card, stack(40, 99, 99), tile=(32, 64, 80)).tile_size.core == (64, 80)
     large = plan(card, stack(40, 2000, 2000), tile=(32, 512, 600), structures=("dna",))
     assert large.tile_size.core == (512, 600)
     assert not large.warnings
-
-
-def test_a_tile_that_does_not_fit_is_made_smaller_and_said(card):
-    made = plan(
-        card,
-        stack(40, 2000, 2000),
-        stored=True,
-        tile=(32, 1024, 1024),
-        memory_limit=3 * GB,
-    )
+    less = {"tile": (32, 1024, 1024), "memory_limit": 3 * GB}
+    made = plan(card, stack(40, 2000, 2000), stored=True, **less)
     assert made.tile_size.core < (1024, 1024)
     assert any("memory allows tiles" in text for text in made.warnings)
+    assert re.fullmatch(r"tile \d+×\d+, \d\.\d of 3\.0 GB", made.memory.text)
+    said = planned_memory(made.memory)
+    assert said.limit_mb == pytest.approx(3 * GB / 2**20, abs=0.1)
+    assert (said.tile, said.gpu_mb) == (made.tile_size.core, None)
 
 
 def test_turns_and_deviations_are_counted(card):
@@ -194,14 +182,9 @@ def test_a_gpu_takes_the_network_and_larger_tiles(card, machine, on_gpu):
     machine(12 * GB, GB // 10)
     with pytest.raises(InputError, match=r"GiB of memory on the GPU .*choose the CPU"):
         plan(card, stack(40, 4000, 4000), stored=True)
-
-
-def test_a_gpu_that_sleeps_bounds_nothing(card, machine, on_gpu):
-    """As it does while a dock plans; the run wakes it."""
-    machine(12 * GB, None)
+    machine(12 * GB, None)  # it sleeps while a dock plans; the run wakes it
     found = plan(card, stack(40, 4000, 4000), stored=True).memory
-    assert found.tile == (1024, 1024)
-    assert found.device_limit is None
+    assert (found.tile, found.device_limit) == ((1024, 1024), None)
 
 
 def test_norms_that_see_the_whole_tile_keep_its_size(card):
@@ -227,38 +210,19 @@ def test_merged_networks_share_what_is_left(card):
     assert little.planned <= 3 * GB
 
 
-def test_the_report_and_the_text_have_the_plan(card):
-    found = plan(card, stack(40, 300, 300), memory_limit=3 * GB).memory
-    assert re.fullmatch(r"tile 384×384, \d\.\d of 3\.0 GB", found.text)
-    said = planned_memory(found)
-    assert said.limit_mb == pytest.approx(3 * GB / 2**20, abs=0.1)
-    assert said.tile == (384, 384)
-    assert said.gpu_mb is None
+SIZES = {
+    "512MB": 512 * 10**6, "4 g": 4 * GB, "1.5GiB": 3 * 2**29, "100 kib": 102400,
+    "2TB": 2 * 10**12, "123456": 123456,
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("512MB", 512 * 10**6),
-        ("4GB", 4 * GB),
-        ("4 g", 4 * GB),
-        ("1.5GiB", 3 * 2**29),
-        ("100 kib", 102400),
-        ("2TB", 2 * 10**12),
-        ("123456", 123456),
-    ],
-)
-def test_sizes_are_written_as_people_write_them(text, count):
-    assert byte_count(text) == count
+@pytest.mark.parametrize("text", SIZES)
+def test_sizes_are_written_as_people_write_them(text):
     request = PredictionRequest(memory_limit=text)
-    assert request.memory_limit == count
+    assert request.memory_limit == SIZES[text]
     assert PredictionRequest.model_validate_json(request.model_dump_json()) == request
-
-
-@pytest.mark.parametrize("text", ["", "GB", "-4GB", "4 sheep", "0", "1e9", "4GB!"])
-def test_what_is_no_size_is_refused(text):
     with pytest.raises(ValidationError):
-        PredictionRequest(memory_limit=text)
+        PredictionRequest(memory_limit=f"-{text}!")
 
 
 PREDICTION = """
@@ -292,21 +256,22 @@ def test_a_real_prediction_takes_less_than_planned():
     assert peak - before >= growth / 3  # a plan that is far too careful helps nobody
 
 
+PLAN = """
+import sys, numpy as np
+from napari_sparsessp import PredictionRequest, Volume
+from napari_sparsessp.models.library import read_card
+from napari_sparsessp.prediction.plan import plan_prediction
+volume = Volume(np.ones((9, 30, 30), np.float32), "ZYX", (0.29,) * 3)
+for device in ("auto", "cuda", "mps"):
+    request = PredictionRequest(device=device)
+    assert plan_prediction(read_card(), volume, request).memory.planned > 0
+print("torch" in sys.modules)
+"""
+
+
 def test_a_plan_loads_no_torch():
     """A dock plans on each change."""
-    code = (
-        "import sys, numpy as np\n"
-        "from napari_sparsessp import PredictionRequest, Volume\n"
-        "from napari_sparsessp.models.library import read_card\n"
-        "from napari_sparsessp.prediction.plan import plan_prediction\n"
-        "volume = Volume(np.ones((9, 30, 30), np.float32), 'ZYX', (0.29,) * 3)\n"
-        "for device in ('auto', 'cuda', 'mps'):\n"
-        "    request = PredictionRequest(device=device)\n"
-        "    plan = plan_prediction(read_card(), volume, request)\n"
-        "    assert plan.memory.planned > 0\n"
-        "print('torch' in sys.modules)\n"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PLAN], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"

@@ -1,6 +1,7 @@
 """The engine serves every network, not only the shipped design."""
 
 import threading
+from itertools import product
 
 import numpy as np
 import pytest
@@ -41,62 +42,49 @@ def make_model(tmp_path):
     return make
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"backbone": "plain", "topology": "3d", "conditioning": "repmode"},
-        {"backbone": "dod", "topology": "2to3d", "conditioning": "dodnet"},
-        {"backbone": "dod", "topology": "3d", "conditioning": "tsn"},
-        {"backbone": "plain", "topology": "2d", "ratio": 2, "mapping": "none"},
-        {"backbone": "dod", "ratio": 2, "mapping": "postfix", "conditioning": "tgnet"},
-        {"backbone": "plain", "conditioning": "multinet"},
-        {"backbone": "slim", "topology": "2d", "decoder_widths": (4, 6, 8, 8)},
-        {"backbone": "slim", "topology": "3d", "decoder_widths": (4, 6, 8)},
-        {"backbone": "slim", "topology": "2to3d", "decoder_widths": (4, 6, 8)},
-    ],
-    ids=lambda config: "-".join(str(value) for value in config.values()),
-)
-def test_every_kind_of_network_predicts(make_model, make_volume, config):
-    """Some structures in the asked order, as all together give them."""
-    model = make_model(**config)
-    volume = make_volume((7, 40, 50), voxel=(0.58, 0.29, 0.29))
-    fp32 = PredictionRequest(precision="fp32")
-    every = predict(model, volume, request=fp32)
-    some = predict(model, volume, request=fp32, structures=["mitochondria", "dna"])
-    assert every.volume.shape == (3, 14, 40, 50)
-    assert np.isfinite(every.volume.numpy()).all()
-    for name in ("mitochondria", "dna"):
-        np.testing.assert_allclose(some[name].array, every[name].array, atol=1e-5)
+FLAT = {"backbone": "plain", "topology": "2d", "ratio": 2, "mapping": "none"}
+SLIM = {"backbone": "slim", "decoder_widths": (4, 6, 8)}
+PASSES = {"backbone": "plain", "topology": "3d", "conditioning": "repmode"}
+KINDS = [
+    PASSES,
+    {"backbone": "dod", "topology": "2to3d", "conditioning": "dodnet"},
+    FLAT,
+    {**SLIM, "topology": "2to3d"},
+    {"backbone": "dod", "topology": "3d", "conditioning": "tsn"},
+    {"backbone": "dod", "ratio": 2, "mapping": "postfix", "conditioning": "tgnet"},
+    {"backbone": "plain", "conditioning": "multinet"},
+    {**SLIM, "topology": "2d", "decoder_widths": (4, 6, 8, 8)},
+    {**SLIM, "topology": "3d"},
+]
 
 
 @pytest.mark.parametrize(
-    "config",
-    [
-        {"backbone": "plain", "topology": "3d", "conditioning": "repmode"},
-        {"backbone": "dod", "topology": "2to3d", "conditioning": "dodnet"},
-        {"backbone": "plain", "topology": "2d", "ratio": 2, "mapping": "none"},
-        {"backbone": "slim", "topology": "2to3d", "decoder_widths": (4, 6, 8)},
-    ],
-    ids=lambda config: "-".join(str(value) for value in config.values()),
+    ("number", "turned"),
+    [*product(range(len(KINDS)), [False]), *product(range(4), [True])],
 )
-def test_every_kind_of_network_takes_a_turned_field(make_model, make_volume, config):
-    """Deviations lie beside their structures, also where each is a pass of its own."""
-    model = make_model(**config)
+def test_every_kind_of_network_predicts(make_model, make_volume, number, turned):
+    """Some structures in the asked order, as all together give them.
+
+    Deviations lie beside their structures, also where each is a pass of its own.
+    """
+    model = make_model(**KINDS[number])
     volume = make_volume((4, 21, 50), voxel=(0.58, 0.29, 0.29))
-    request = PredictionRequest(precision="fp32", tta=True, uncertainty=True)
-    every = predict(model, volume, request=request)
-    alone = predict(model, volume, request=request, structures=["mitochondria"])
-    assert every.volume.shape == (6, 8, 21, 50)
-    assert (every.volume.numpy()[3:].reshape(3, -1).max(1) > 0).all()
-    for name in ("mitochondria", "mitochondria_std"):
-        np.testing.assert_allclose(alone[name].array, every[name].array, atol=1e-5)
+    asked = PredictionRequest(precision="fp32", tta=turned, uncertainty=turned)
+    every = predict(model, volume, request=asked)
+    some = predict(model, volume, request=asked, structures=["mitochondria", "dna"])
+    assert every.volume.shape == (6 if turned else 3, 8, 21, 50)
+    assert np.isfinite(every.volume.numpy()).all()
+    assert (every.volume.numpy()[3:].max((1, 2, 3)) > 0).all()
+    assert list(some)[:2] == ["mitochondria", "dna"]
+    for name in some:
+        np.testing.assert_allclose(some[name].array, every[name].array, atol=1e-5)
 
 
 def test_a_network_of_fixed_ratio_gets_the_measured_planes(make_model, make_volume):
     """Not a mixture of them: windows start where planes were measured."""
     import torch
 
-    model = make_model(backbone="plain", topology="2d", ratio=2, mapping="none")
+    model = make_model(**FLAT)
     volume = make_volume((9, 16, 16), voxel=(0.58, 0.29, 0.29))
     got = []
     model.network.encode = lambda x: got.append(x) or torch.zeros(1)
@@ -142,7 +130,7 @@ def test_tiles_fit_without_seams_where_no_norm_looks_around(
 
 def test_each_pass_is_an_event_and_can_be_cancelled(make_model, make_volume):
     """Where structures cost a pass each, nobody waits for all of them."""
-    model = make_model(backbone="plain", topology="3d", conditioning="repmode")
+    model = make_model(**PASSES)
     cancel = threading.Event()
     seen = []
     for event in predict_stream(model, make_volume((8, 32, 32)), cancel=cancel):

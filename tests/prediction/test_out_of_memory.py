@@ -1,9 +1,6 @@
 """Too little memory for a tile: smaller parts, the same result, then the CPU."""
 
-import copy
-import gc
 import weakref
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sparsessp.errors import OutOfMemory, PredictionError
-from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.prediction import device, inference
-from napari_sparsessp.prediction.engine import predict, predict_stream
+from napari_sparsessp.models.library import load_model
+from napari_sparsessp.prediction import device
+from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.inference import Forward, Inference, split_tile
 from napari_sparsessp.prediction.input_stack import read_stack
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.tiling import TileSize, cut_tiles
+from thin import save_random, thin_network
 
 FP32 = PredictionRequest(precision="fp32", device="cpu")
 
@@ -92,50 +89,23 @@ def test_parts_partition_what_a_tile_keeps(height, width, most, stride, halo):
 
 
 @pytest.mark.parametrize("topology", ["3to2d", "2d", "2to3d", "3d"])
-def test_parts_give_what_the_whole_tile_gives(thin_model, make_volume, topology):
+def test_parts_give_what_the_whole_tile_gives(tmp_path, make_volume, topology):
     """To rounding: each part sees all that its pixels depend on."""
-    model = thin_model
-    if topology != "3to2d":
-        widths = {"encoder_widths": (4, 8), "encoder_blocks": (1, 1)}
-        flat = topology == "2d"
-        config = NetworkConfig(
-            topology=topology,
-            outputs=3,
-            depth=8,
-            decoder_widths=(4, 8, 8) if flat else (4, 8),
-            folded_width=8,
-            **widths,
-        )
-        torch.manual_seed(5)
-        card = ModelCard.model_validate(
-            thin_model.card.model_dump()
-            | {
-                "topology": topology,
-                "projection": config.projection,
-                "network": config.model_dump(mode="json"),
-            }
-        )
-        network = build_network(config).eval()
-        model = replace(thin_model, card=card, network=network)
+    decoder = (4, 8, 8) if topology in ("3to2d", "2d") else (4, 8)
+    config = thin_network(topology=topology, outputs=3, decoder_widths=decoder)
+    model = load_model(save_random(tmp_path / "m.safetensors", config, seed=5))
     plan, stack, tile = one_tile(model, make_volume((8, 150, 90)))
     rows, whole = together(Forward(model, plan), stack, tile)
     inference_ = Inference(model, plan, Small)
     split_rows, parts = together(inference_, stack, tile)
     assert split_rows == rows
     assert np.abs(parts - whole).max() < 1e-5 * whole.std()
-    assert max(inference_._forward.seen[-2:]) <= Small.most
+    seen = inference_._forward.seen
+    failed = sum(pixels > Small.most for pixels in seen)
+    together(inference_, stack, tile)  # the size that fitted is remembered
+    assert sum(pixels > Small.most for pixels in seen) == failed > 0
     (note,) = inference_.notes
     assert "tiles of 150×90 pixels; parts of" in note
-
-
-def test_the_size_that_fitted_is_remembered(thin_model, make_volume):
-    plan, stack, tile = one_tile(thin_model, make_volume((8, 150, 90)))
-    inference_ = Inference(thin_model, plan, Small)
-    together(inference_, stack, tile)
-    failed = sum(pixels > Small.most for pixels in inference_._forward.seen)
-    together(inference_, stack, tile)
-    again = sum(pixels > Small.most for pixels in inference_._forward.seen)
-    assert again == failed > 0
 
 
 def test_passes_that_were_given_are_not_given_again(thin_model, make_volume):
@@ -193,10 +163,19 @@ class OnGpu(Forward):
         yield from super().predict(stack, tile)
 
 
-def test_the_cpu_is_the_last_resort(thin_model, make_volume):
+@pytest.mark.parametrize("full", [False, True])
+def test_the_cpu_is_the_last_resort(thin_model, make_volume, full):
+    """For a tile that fits no GPU, and for a network that does not."""
     request = PredictionRequest(precision="fp16")
     plan, stack, tile = one_tile(thin_model, make_volume((8, 80, 80)), request)
-    inference_ = Inference(thin_model, plan, OnGpu)
+
+    class Full(OnGpu):
+        def __init__(self, model, plan):
+            super().__init__(model, plan)
+            if self.wanted != "cpu":
+                raise OutOfMemory("the device failed (out of memory); wait")
+
+    inference_ = Inference(thin_model, plan, Full if full else OnGpu)
     rows, values = together(inference_, stack, tile)
     assert rows == [0, 1, 2]
     assert np.isfinite(values).all()
@@ -205,44 +184,16 @@ def test_the_cpu_is_the_last_resort(thin_model, make_volume):
     assert any("the CPU was used" in text for text in inference_.notes)
 
 
-def test_a_network_that_fits_no_gpu_starts_on_the_cpu(thin_model, make_volume):
-    plan, stack, tile = one_tile(
-        thin_model, make_volume((8, 40, 40)), PredictionRequest()
-    )
-
-    class Full(Forward):
-        def __init__(self, model, plan):
-            if plan.request.device != "cpu":
-                raise OutOfMemory("the device failed (out of memory); wait")
-            super().__init__(model, plan)
-
-    inference_ = Inference(thin_model, plan, Full)
-    assert together(inference_, stack, tile)[0] == [0, 1, 2]
-    assert any("the CPU was used" in text for text in inference_.notes)
-
-
-def test_norms_that_see_the_whole_tile_are_not_split(thin_model, make_volume):
+def test_norms_that_see_the_whole_tile_are_not_split(tmp_path, make_volume):
     """Parts would be another prediction: the CPU at once, or an error."""
-    config = NetworkConfig(
-        backbone="dod",
-        topology="2d",
-        outputs=3,
-        depth=8,
-        encoder_widths=(4, 8),
-        encoder_blocks=(1, 1),
-        decoder_widths=(4,),
-    )
-    card = thin_model.card.model_copy(
-        update={"network": config.model_dump(mode="json"), "topology": "2d"}
-    )
-    model = replace(thin_model, card=card, network=build_network(config).eval())
+    config = thin_network(backbone="dod", topology="2d", decoder_widths=(4,))
+    model = load_model(save_random(tmp_path / "m.safetensors", config))
     volume = make_volume((8, 16, 16))
     plan, stack, tile = one_tile(model, volume, PredictionRequest())
     inference_ = Inference(model, plan, OnGpu)
     together(inference_, stack, tile)
     assert len(inference_.notes) == 1
     assert inference_.device.type == "cpu"
-
     with pytest.raises(PredictionError, match="close other programs"):
         together(Inference(model, plan, Nothing), stack, tile)
 
@@ -277,47 +228,6 @@ def test_what_failed_is_gone_before_the_next_try(thin_model, make_volume):
     assert len(alive) == 2
 
 
-@pytest.mark.parametrize("end", ["finish", "cancel", "fail"])
-def test_a_run_frees_the_device_however_it_ends(
-    thin_model, make_volume, monkeypatch, end
-):
-    """The network's copy is gone, and torch's spare memory is given back."""
-    released, copies = [], []
-    monkeypatch.setattr(
-        inference, "release_device_memory", lambda: released.append(True)
-    )
-
-    class Copies(Forward):
-        def __init__(self, model, plan):
-            super().__init__(model, plan)
-            self._network = copy.deepcopy(model.network)
-            copies.append(weakref.ref(self._network))
-
-        def predict(self, stack, tile):
-            if end == "fail":
-                raise PredictionError("the device failed; choose another")
-            yield from super().predict(stack, tile)
-
-    def inference_(model, plan):
-        return Inference(model, plan, Copies)
-
-    monkeypatch.setattr("napari_sparsessp.prediction.engine.Inference", inference_)
-    run = predict_stream(thin_model, make_volume((8, 64, 64)), request=FP32)
-    next(run)
-    if end == "finish":
-        assert [*run]
-    elif end == "cancel":
-        next(run)
-        run.close()
-    else:
-        with pytest.raises(PredictionError):
-            list(run)
-    del run
-    gc.collect()
-    assert released
-    assert [ref() for ref in copies] == [None]
-
-
 def test_a_gpu_gets_its_spare_memory_back(monkeypatch):
     emptied = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -330,19 +240,16 @@ def test_a_gpu_gets_its_spare_memory_back(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "expected"),
     [
-        MemoryError(),
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
-        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 4 bytes"),
-        RuntimeError("DefaultCPUAllocator: not enough memory: you tried 4 bytes"),
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 4 bytes"), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: 4 bytes"), True),
+        (RuntimeError("CUDA error: device-side assert"), False),
+        (ValueError("out of memory"), False),
     ],
 )
-def test_too_little_memory_is_known_on_every_device(error):
-    assert device.out_of_memory(error)
-
-
-def test_other_errors_are_not_too_little_memory():
-    assert not device.out_of_memory(RuntimeError("CUDA error: device-side assert"))
-    assert not device.out_of_memory(ValueError("out of memory"))
+def test_too_little_memory_is_known_on_every_device(error, expected):
+    assert device.out_of_memory(error) == expected

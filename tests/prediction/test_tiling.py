@@ -59,19 +59,11 @@ def test_windows_cover_all_planes(length, window, overlap):
         assert starts[-1] == length - window
 
 
-def test_a_thin_volume_lies_in_the_middle_of_its_window():
-    """5 planes in a window of 32: as much before as behind."""
-    assert window_starts(5, 32, 0.5) == [-13]
-
-
-def test_sliding_window_of_the_paper():
-    """65 planes, window 32, half overlap (models.md 5.3)."""
+def test_windows_along_z():
+    """65 planes, window 32, half overlap: four in the paper (models.md 5.3)."""
     assert window_starts(65, 32, 0.5) == [0, 16, 32, 33]
-
-
-def test_no_window_for_a_rest_of_few_planes():
-    """Three windows for 65 planes, where the paper's way takes four."""
-    assert spread_starts(65, 32, 0.5) == [0, 16, 33]
+    assert spread_starts(65, 32, 0.5) == [0, 16, 33]  # none for a rest of one plane
+    assert window_starts(5, 32, 0.5) == [-13]  # as much before as behind
 
 
 @given(st.integers(33, 300), st.sampled_from([1, 2, 4, 8]), st.floats(0, 0.9))
@@ -102,17 +94,13 @@ ALL = list(range(len(TILES)))
 
 
 def test_the_tile_on_screen_is_next():
-    """The view's own plane and field decide."""
+    """The view's own plane and field decide; without one, first come first served."""
+    assert next_tile([5, 2, 9], TILES, None) == 5
     box = (slice(40, 41), slice(70, 90), slice(100, 120))
     tile = TILES[next_tile(ALL, TILES, box)]
     for (start, stop), seen in zip(tile.core, box, strict=True):
         assert start < seen.stop
         assert seen.start < stop
-
-
-def test_without_a_view_the_order_stays():
-    """Nobody looks: first come, first served."""
-    assert next_tile([5, 2, 9], TILES, None) == 5
 
 
 def test_all_tiles_on_screen_come_before_the_rest():

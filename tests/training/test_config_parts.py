@@ -50,12 +50,16 @@ def config_of(folder, pairs, **changes):
     }
 
 
+def command(*words):
+    with pytest.raises(SystemExit) as end:
+        app_main([str(word) for word in words])
+    assert not end.value.code
+
+
 def trained(config, tmp_path):
     """Run the command and load what it wrote."""
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(SystemExit) as end:
-        app_main(["train", str(tmp_path / "train.yaml"), "--quiet"])
-    assert not end.value.code
+    command("train", tmp_path / "train.yaml", "--quiet")
     return load_model(f"{config['out']}/m.safetensors")
 
 
@@ -64,6 +68,17 @@ def weights(model):
     return np.concatenate(
         [p.detach().numpy().ravel() for p in model.network.parameters()]
     )
+
+
+def test_the_last_line_says_how_to_use_the_model_and_it_does(tmp_path, capsys):
+    config = config_of(tmp_path / "run", write_pair(tmp_path))
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
+    command("train", tmp_path / "train.yaml")
+    path = tmp_path / "run" / "m.safetensors"
+    assert str(path) in capsys.readouterr().err.splitlines()[-1]
+    command("models", "import", path)
+    command("models", "list")
+    assert "  m  " in capsys.readouterr().out
 
 
 def test_what_is_outside_of_the_crop_has_no_part_in_learning(tmp_path):

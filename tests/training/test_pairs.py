@@ -89,11 +89,23 @@ def test_stains_keep_their_name_and_structures_have_one(tmp_path):
 def test_a_folder_needs_to_know_what_is_in_it(tmp_path):
     (tmp_path / "a.ome.tif").touch()
     (tmp_path / "notes.txt").touch()
+    (tmp_path / "._a.ome.tif").touch()  # what macOS leaves beside a file
     labels = read_labels(tmp_path, structure="dna", signal=0, target="DAPI")
     image = tmp_path / "a.ome.tif"
     assert labels == [Label(image, 0, image, "DAPI", "dna")]
     with pytest.raises(InputError, match="needs structure, signal and target"):
         read_labels(tmp_path, structure="dna")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_lists_of_spreadsheets_are_read(tmp_path, separator, encoding):
+    (tmp_path / "a.tif").touch()
+    rows = ("path,signal,target,structure", "a.tif,Durchlicht,DAPI,Zellkern groß")
+    text = "\r\n".join(rows).replace(",", separator)
+    (tmp_path / "list.csv").write_text(text, encoding=encoding, newline="")
+    (label,) = read_labels(tmp_path / "list.csv")
+    assert (label.signal, label.target) == ("Durchlicht", "DAPI")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +156,25 @@ def test_stacks_are_normalised_on_the_model_s_pixels(image, tmp_path):
     assert pair.signal.dtype == np.float16
     assert float(target.mean()) == pytest.approx(0, abs=1e-3)
     assert float(target.std()) == pytest.approx(1, abs=1e-3)
+
+
+def test_hot_pixels_and_lost_planes_of_a_target_neither_scale_nor_count(tmp_path):
+    clean = a_stack(seed=1)
+    spoiled = clean.copy()
+    spoiled[2, 5, 5] = spoiled[3, 30, 7] = spoiled[6, 20, 20] = 65_535
+    spoiled[4] = 0
+    warned, found = [], []
+    light = write_stack(tmp_path / "tl.ome.tif", a_stack(seed=0))
+    for name, array in (("clean", clean), ("spoiled", spoiled)):
+        path = write_stack(tmp_path / f"{name}.ome.tif", array)
+        one = PairReader(tmp_path / "cache", GRID, "robust", warned.append)
+        (pair,) = one.read([Label(light, None, path, None, "dna")])
+        found.append(pair.targets["dna"].astype(np.float32))
+    assert np.isnan(found[1][4]).all()
+    rest = np.delete(found, 4, axis=1)
+    assert np.abs(rest[1] - rest[0]).mean() < 0.02
+    (text,) = warned
+    assert "spoiled.ome.tif: 3 hot pixels" in text
 
 
 def test_counts_of_a_model_that_takes_them_as_they_are_stay_whole(tmp_path):

@@ -89,6 +89,16 @@ def test_masks_and_projections_go_along(plain):
         torch.testing.assert_close(plane, torch.from_numpy(flat[0]))
 
 
+def test_planes_without_a_truth_do_not_count(plain):
+    look = np.random.default_rng(0).normal(size=(1, 8, 16, 16)).astype(np.float32)
+    target = look[0].copy()
+    target[2] = np.nan
+    recipe = replace(plain, turns="none")
+    patch = cut_patch(Pair(look, [target]), recipe, np.random.default_rng(0))
+    assert patch.target.isfinite().all()
+    assert patch.weight[0].amax((1, 2)).tolist() == [1, 1, 0, 1, 1, 1, 1, 1]
+
+
 def stack(seed):
     return np.random.default_rng(seed).normal(size=(1, 8, 16, 16)).astype(np.float16)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from compared import (
+    CUBES,
     add_prediction,
     choose,
     choose_truth,
@@ -19,13 +20,6 @@ from fake_engine import MICRO, light
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.ui.compare.comparison import SCORES
 from napari_sparsessp.ui.layers.metadata import ERROR, KEY
-
-
-def test_without_a_prediction_it_says_what_to_do(viewer, compare):
-    dock = compare()
-    assert not dock.form.nothing.isHidden()
-    assert dock.form.view_step.isHidden()
-    assert not dock.form.foot.isEnabled()
 
 
 def test_the_numbers_are_those_of_the_command_line(viewer, compare, tmp_path):
@@ -91,12 +85,13 @@ def test_an_error_is_never_silently_stale(stacks, viewer, compare):
     np.testing.assert_allclose(error.data, expected, atol=1e-6)
 
 
-def test_two_models_are_kept_apart(stacks, viewer, compare):
+def test_two_models_are_kept_apart_and_what_runs_is_not_scored(stacks, viewer, compare):
     truths, _ = stacks
-    add_prediction(
-        viewer, viewer.layers["bright-field"], "dna", predicted(truths["dna"], 3.0),
-        model="other",
-    )  # fmt: skip
+    source = viewer.layers["bright-field"]
+    noisy = predicted(truths["dna"], 3.0)
+    other = add_prediction(viewer, source, "dna", noisy, model="other")
+    about = other.metadata[KEY]
+    other.metadata = {KEY: {**about, "state": "running"}}
     dock = compare()
     box = dock.form.compared.native("key")
     labels = [box.itemText(row) for row in range(2)]
@@ -104,9 +99,14 @@ def test_two_models_are_kept_apart(stacks, viewer, compare):
     first = dock.form.table.rows[0].scores["r2"]
     box.setCurrentIndex(1)
     dock.refresh_now()
+    assert dock.comparison.state("dna") == "predicting"
+    assert dock.comparison.agreement("dna") is None
+    other.metadata = {KEY: {**about, "state": "cancelled"}}
     compare.wait(dock)
     (row,) = dock.form.table.rows
     assert row.scores["r2"] < first - 1
+    choose(dock, "dna")
+    assert "not complete" in dock.form.foot.message.text.text()
 
 
 def test_another_truth_gives_other_scores(stacks, viewer, compare):
@@ -180,20 +180,6 @@ def test_scores_that_were_cancelled_wait_until_they_are_asked_for(
     assert dock.form.compute_button.isHidden()
 
 
-def test_a_prediction_that_runs_is_not_scored(stacks, viewer, compare):
-    layer = viewer.layers["dna · predicted"]
-    about = {**layer.metadata[KEY], "state": "running"}
-    layer.metadata = {**layer.metadata, KEY: about}
-    dock = compare()
-    assert dock.comparison.state("dna") == "predicting"
-    assert dock.comparison.agreement("dna") is None
-    layer.metadata = {**layer.metadata, KEY: {**about, "state": "cancelled"}}
-    compare.wait(dock)
-    assert dock.comparison.agreement("dna") is not None
-    choose(dock, "dna")
-    assert "not complete" in dock.form.foot.message.text.text()
-
-
 def test_layers_may_go_while_they_are_compared(stacks, viewer, compare):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
     dock.refresh_now()
@@ -209,25 +195,66 @@ def test_layers_may_go_while_they_are_compared(stacks, viewer, compare):
     viewer.layers.clear()
     dock.refresh_now()
     assert not dock.form.nothing.isHidden()
+    assert dock.form.view_step.isHidden()
+    assert not dock.form.foot.isEnabled()
 
 
-@pytest.mark.parametrize("kind", ["csv", "json", "html", "figure"])
-def test_a_comparison_is_saved(stacks, compare, qtbot, tmp_path, kind):
+def test_a_comparison_is_saved_or_says_why_not(stacks, compare, qtbot, tmp_path):
     dock = compare()
-    path = tmp_path / f"scores.{'png' if kind == 'figure' else kind}"
-    dock.save(kind, path)
-    qtbot.waitUntil(lambda: "Writing" not in dock.form.foot.status.text())
-    assert f"Saved {path.name}" in dock.form.foot.status.text()
-    if kind == "json":
-        content = json.loads(path.read_text(encoding="utf-8"))
-        assert content["structures"]["dna"] == dock.comparison.scores("dna")
-        assert content["truth"]["dna"] == "dna · truth"
-    else:
-        assert path.stat().st_size > 50
-
-
-def test_a_file_that_cannot_be_written_is_an_error(stacks, compare, qtbot, tmp_path):
-    dock = compare()
+    for name in ("scores.csv", "scores.json", "scores.html", "scores.png"):
+        kind = "figure" if name.endswith("png") else name.partition(".")[2]
+        dock.save(kind, tmp_path / name)
+        qtbot.waitUntil(
+            lambda name=name: f"Saved {name}" in dock.form.foot.status.text()
+        )
+        assert (tmp_path / name).stat().st_size > 50
+    content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert content["structures"]["dna"] == dock.comparison.scores("dna")
+    assert content["truth"]["dna"] == "dna · truth"
     dock.save("json", tmp_path / "no such folder" / "scores.json")
     qtbot.waitUntil(lambda: dock.form.foot.message.is_error)
     assert "annot write" in dock.form.foot.message.text.text()
+
+
+def test_a_click_on_a_plane_goes_there_and_the_line_follows(stacks, viewer, compare):
+    dock = compare()
+    heard = []
+    dock.planes.plane_changed.connect(heard.append)
+    dock.form.planes.clicked.emit(3.6)
+    dock.planes.look()
+    assert heard[-1] == pytest.approx(4.0)
+    assert viewer.dims.point[0] == pytest.approx(4 * 0.29)
+    assert dock.form.planes.curves[0].y == pytest.approx(
+        dock.form.table.rows[0].scores["r2_per_plane"]
+    )
+
+
+def test_regions_are_measured_saved_and_gone_with_their_truth(
+    stacks, viewer, compare, qtbot, tmp_path
+):
+    truths, _ = stacks
+    dock = compare()
+    panel = dock.form.regions
+    assert not panel.button.isEnabled()
+    corners = [[2, 4, 4], [2, 4, 13], [2, 13, 13], [2, 13, 4]]
+    line = [[2, 4, 4], [2, 4, 13]]
+    kinds = {"shape_type": ["polygon", "line"], "name": "drawn"}
+    drawn = viewer.add_shapes([corners, line], **kinds, **CUBES)
+    tick(dock, "dna")
+    panel.place.native("layer").setCurrentText("drawn")
+    panel.button.click()
+    qtbot.waitUntil(lambda: bool(panel.measured.rows))
+    (row,) = panel.measured.rows
+    assert row.true_mean == pytest.approx(truths["dna"][2, 4:14, 4:14].mean(), rel=1e-5)
+    assert panel.measured.profiles[0].true == pytest.approx(truths["dna"][2, 4, 4:14])
+    assert not panel.chart.isHidden()
+    dock.save("regions", tmp_path / "regions.csv")
+    assert (tmp_path / "regions.csv").read_text("utf-8").count("\n") == 2
+    choose(dock, "dna")
+    choose_truth(dock, "none")
+    dock.refresh_now()
+    assert not panel.measured.rows
+    dock.save("profile", tmp_path / "profile.csv")
+    assert "nothing is measured yet" in dock.form.foot.message.text.text().lower()
+    viewer.layers.remove(drawn)
+    assert not panel.button.isEnabled()

@@ -51,6 +51,9 @@ def test_a_layout_is_undone_wholly(stacks, viewer, compare):
         compare.wait(dock)
         assert dock.view.layouts.current == view
         assert dock.form.picker.buttons[view].isChecked()
+        viewer.dims.ndisplay = 3
+        dock.form.composition.magic("fields").value = 5
+        viewer.dims.ndisplay = 2
     press(dock, "")
     assert state() == before
     assert tuple(viewer.layers["dna · truth"].contrast_limits) == limits
@@ -108,31 +111,6 @@ def test_the_border_can_be_dragged_in_the_picture(stacks, viewer, compare):
     assert after == before
 
 
-@pytest.mark.parametrize("view", ["swipe", "checkerboard", "side", "gallery"])
-def test_every_layout_can_be_seen_in_3d(stacks, viewer, compare, view):
-    dock = compare()
-    viewer.dims.ndisplay = 3
-    press(dock, view)
-    compare.wait(dock)
-    assert dock.view.layouts.current == view
-    dock.form.composition.magic("fields").value = 5
-    viewer.dims.ndisplay = 2
-    press(dock, "")
-
-
-def test_a_click_on_a_plane_goes_there_and_the_line_follows(stacks, viewer, compare):
-    dock = compare()
-    heard = []
-    dock.planes.plane_changed.connect(heard.append)
-    dock.form.planes.clicked.emit(3.6)
-    dock.planes.look()
-    assert heard[-1] == pytest.approx(4.0)
-    assert viewer.dims.point[0] == pytest.approx(4 * 0.29)
-    assert dock.form.planes.curves[0].y == pytest.approx(
-        dock.form.table.rows[0].scores["r2_per_plane"]
-    )
-
-
 def test_an_uncertainty_has_a_cell_where_there_is_one(stacks, viewer, compare):
     layer = viewer.layers["dna · predicted"]
     about = {**layer.metadata[KEY], "role": "uncertainty", "channel": "dna_std"}
@@ -183,3 +161,83 @@ def test_predict_and_compare_share_one_view(stacks, viewer, compare, engine):
     predict.form.foot.restore_button.click()
     assert dock.view.layouts.current is None
     assert not dock.form.picker.buttons[""].isEnabled()
+
+
+def test_a_movie_shows_every_plane_and_the_slider_comes_back(
+    stacks, viewer, compare, qtbot, tmp_path, monkeypatch
+):
+    from PIL import Image
+
+    dock = compare()
+
+    def picture():  # a hidden window paints once: as bright as the plane is deep
+        plane = round(viewer.dims.point[0] / 0.29)
+        return np.full((30, 40, 3), 20 * (plane + 1), np.uint8)
+
+    monkeypatch.setattr(dock.filming, "picture", picture)
+    viewer.dims.set_point(0, 2 * 0.29)
+    for name in ("z.gif", "z.tif"):
+        dock.save("z", tmp_path / name)
+        qtbot.waitUntil(
+            lambda name=name: f"Saved {name}" in dock.form.foot.status.text()
+        )
+        with Image.open(tmp_path / name) as movie:
+            seen = []
+            for number in range(movie.n_frames):
+                movie.seek(number)
+                seen.append(movie.convert("RGB").getpixel((5, 5))[0])
+        assert seen == pytest.approx([20, 40, 60, 80, 100, 120], abs=3)
+        assert viewer.dims.point[0] == pytest.approx(2 * 0.29)
+    dock.save("time", tmp_path / name)
+    assert "no time points" in dock.form.foot.message.text.text()
+    dock.save("picture", tmp_path / "view.png")
+    qtbot.waitUntil(lambda: "Saved view.png" in dock.form.foot.status.text())
+    with Image.open(tmp_path / "view.png") as view:
+        assert view.getpixel((5, 5)) == (60, 60, 60)
+
+
+def test_a_movie_can_be_cancelled(stacks, viewer, compare, tmp_path):
+    dock = compare()
+    dock.save("z", tmp_path / "z.gif")
+    dock.cancel()
+    assert not dock.filming.busy
+    assert dock.form.foot.cancel_button.isHidden()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cells_are_seen_from_the_side_and_the_way_back_is_whole(
+    stacks, viewer, compare
+):
+    dock = compare()
+    before = viewer.dims.order
+    for view in ("side", "swipe"):
+        press(dock, view)
+        compare.wait(dock)
+        for section, displayed in (("xz", (0, 2)), ("yz", (1, 0)), ("xy", (1, 2))):
+            dock.form.section.button(section).click()
+            assert viewer.dims.displayed == displayed
+    border = viewer.layers["border · drag it"]
+    dock.form.section.button("xz").click()
+    assert not border.visible, "it lies in y and x"
+    dock.planes.look()
+    assert dock.form.section.value() == "xz"
+    press(dock, "")
+    assert viewer.dims.order == before
+    dock.planes.look()
+    assert dock.form.section.value() == "xy"
+
+
+def test_a_structure_with_a_truth_comes_first_and_a_missing_error_is_explained(
+    stacks, viewer, compare
+):
+    viewer.layers.remove("dna · truth")
+    dock = compare()
+    assert dock.form.table.structure() == "nucleolus"
+    press(dock, "side")
+    compare.wait(dock)
+    assert viewer.layers["Nucleolus · error"].visible
+    assert "underestimated" in dock.form.view_note.text()
+    choose(dock, "dna")
+    assert "DNA has no truth; choose one" in dock.form.view_note.text()
+    dock.form.cells.native("error").click()
+    assert dock.form.view_note.isHidden()

@@ -7,6 +7,7 @@ from fake_engine import MICRO, light
 from images import write_stack
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.layers.metadata import KEY, is_prediction
+from napari_sparsessp.ui.layers.reading import read_layer
 from napari_sparsessp.volume import Volume
 
 
@@ -29,16 +30,15 @@ def stack(tmp_path):
     return paths
 
 
-def test_open_button_adds_layers_with_scale(dock, viewer, stack, qtbot):
+def test_open_button_adds_layers_with_scale_or_says_why_not(
+    dock, viewer, stack, tmp_path, qtbot
+):
     with qtbot.waitSignal(dock._files.opened):
         dock._files.open(stack[1])
     added = viewer.layers[-1]
     assert tuple(added.scale) == pytest.approx((0.29, 0.29, 0.29))
     assert str(added.units[0]) == "micrometer"
     assert added.name == f"{stack[1].name.split('.')[0]} · nucleolus"
-
-
-def test_a_file_that_cannot_be_opened_is_reported_inline(dock, tmp_path, qtbot):
     broken = tmp_path / "broken.ome.tif"
     broken.write_bytes(b"II*\0 nothing")
     with qtbot.waitSignal(dock._files.failed):
@@ -47,9 +47,13 @@ def test_a_file_that_cannot_be_opened_is_reported_inline(dock, tmp_path, qtbot):
     assert "broken.ome.tif" in dock.form.foot.message.text.text()
 
 
-def test_show_puts_a_result_side_by_side(stack, engine, make_napari_viewer, request):
-    from napari_sparsessp.ui.show import show
+def test_show_puts_a_result_side_by_side(
+    stack, engine, make_napari_viewer, request, tmp_path, capsys
+):
+    from napari_sparsessp.ui.show import main, show
 
+    assert main([str(tmp_path / "no.tif"), str(tmp_path / "no2.tif")]) == 2
+    assert "no.tif" in capsys.readouterr().err
     viewer, dock = show(*stack)
     request.addfinalizer(viewer.close)
     assert viewer.canvas.grid.enabled
@@ -58,13 +62,6 @@ def test_show_puts_a_result_side_by_side(stack, engine, make_napari_viewer, requ
     assert found[0].metadata[KEY]["provenance"]["model"]["id"] == "colony-3to2d"
     row = next(r for r in dock.form.structures.rows if r.structure.id == "nucleolus")
     assert row.scores["pcc"] == pytest.approx(1)
-
-
-def test_show_names_a_missing_file(tmp_path, capsys):
-    from napari_sparsessp.ui.show import main
-
-    assert main([str(tmp_path / "no.tif"), str(tmp_path / "no2.tif")]) == 2
-    assert "no.tif" in capsys.readouterr().err
 
 
 def test_a_shown_uncertainty_is_a_hidden_layer_of_its_own(viewer, engine):
@@ -88,25 +85,17 @@ def test_a_shown_uncertainty_is_a_hidden_layer_of_its_own(viewer, engine):
     assert rows["dna"].truth is None
 
 
-@pytest.fixture
-def dropped(viewer, tmp_path):
-    """An OME-TIFF of a sparse stack, opened by napari's own reader."""
+def test_the_size_comes_from_the_file_and_what_is_typed_counts_more(
+    viewer, tmp_path, engine, qtbot
+):
     path = write_stack(tmp_path / "light.ome.tif", light(), "ZYX", (1.16, 0.29, 0.29))
     (layer,) = viewer.open(path, plugin="napari")
     assert np.allclose(layer.scale, 1)  # else this test says nothing
-    return layer
-
-
-def test_the_size_comes_from_the_file(dropped, viewer, engine, qtbot):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     qtbot.waitUntil(lambda: dock.preview.plan.view.ratio == pytest.approx(4))
     assert dock.form.input.typed_voxel_size() == (1.16, 0.29, 0.29)
-
-
-def test_what_the_user_types_counts_more(dropped, viewer, engine, qtbot):
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     dock.form.input.type_voxel_size((0.58, 0.29, 0.29))
     with qtbot.waitSignal(dock._recorded.found):
-        dock._recorded.look(dropped, dock.preview.reading)
+        dock._recorded.look(layer, read_layer(layer))
     dock.refresh_now()
     assert dock.form.input.typed_voxel_size() == (0.58, 0.29, 0.29)

@@ -3,14 +3,20 @@
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QApplication
 
+from fake_engine import light
 from napari_sparsessp.models.library import DEFAULT_MODEL, card_of, load_model
 from napari_sparsessp.models.manage import add_model
 from napari_sparsessp.ui.dock import open_predict
-from napari_sparsessp.ui.models import actions
+from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.models import dock as models_dock
+from napari_sparsessp.ui.models import import_dialog
 from napari_sparsessp.ui.models.import_dialog import ImportState
+from napari_sparsessp.ui.predict.dock import PredictDock
 from napari_sparsessp.ui.preferences import model_news
 
 
@@ -53,7 +59,7 @@ def choose(dock, stem):
     dock._show_chosen()
 
 
-def test_it_lists_shipped_own_and_damaged_models_with_the_default_first(models):
+def test_models_are_listed_default_first_and_checked(models, done):
     assert {DEFAULT_MODEL, "thin", "broken"} <= stems(models)
     assert models.form.table.current().card.id == DEFAULT_MODEL
     page = models.form.page
@@ -63,6 +69,13 @@ def test_it_lists_shipped_own_and_damaged_models_with_the_default_first(models):
     assert page.problem.is_error
     assert page.delete_button.isEnabled()
     assert not page.use_button.isEnabled()
+    choose(models, "thin")
+    page.check_button.click()
+    assert not page.delete_button.isEnabled()
+    done(models)
+    assert page.verdict_text.text().startswith("Checked: ")
+    choose(models, "broken")
+    assert page.verdict.isHidden()
 
 
 def test_a_deleted_model_comes_back_with_undo(models, own, done):
@@ -81,19 +94,6 @@ def test_a_deleted_model_comes_back_with_undo(models, own, done):
     assert models.form.undo_button.isHidden()
     assert told == ["thin", "thin"]
     model_news().changed.disconnect(told.append)
-
-
-def test_a_check_ends_with_a_tick_or_with_what_is_wrong(models, own, done):
-    choose(models, "thin")
-    models.form.page.check_button.click()
-    assert not models.form.page.delete_button.isEnabled()
-    done(models)
-    page = models.form.page
-    assert page.verdict_text.text().startswith("Checked: ")
-    choose(models, "broken")
-    assert page.verdict.isHidden()
-    choose(models, "thin")
-    assert not page.verdict.isHidden()  # it is remembered
 
 
 def test_an_export_is_the_model(models, own, tmp_path, monkeypatch, done):
@@ -128,26 +128,27 @@ def test_a_copy_goes_where_the_user_says(monkeypatch, typed, kind, place):
     assert models_dock.choose_place(None, "thin") == wanted
 
 
-def test_a_new_name_is_in_the_table_and_the_id_stays(models, own, done, qtbot):
+def test_a_new_name_is_in_the_table_and_the_id_stays(models, own, done, monkeypatch):
+    typed = [("thin", False), ("Liver nuclei", True)]  # the first time cancelled
+    ask = "getText"
+    monkeypatch.setattr(models_dock.QInputDialog, ask, lambda *_, text: typed.pop(0))
     choose(models, "thin")
     models.form.page.rename_button.click()
-    models.form.page.name_edit.setText("Liver nuclei")
-    models.form.page.name_edit.returnPressed.emit()
+    assert models._work is None
+    models.form.table.rename_asked.emit()
     done(models)
     assert models.form.table.current().name == "Liver nuclei"
     assert card_of(own / "thin.safetensors").id == "thin"
     load_model("thin")
 
 
-def test_what_another_program_puts_into_the_folder_appears(models, own, thin, qtbot):
-    add_model(thin, id="from-the-command-line")
-    qtbot.waitUntil(lambda: "from-the-command-line" in stems(models))
-
-
 def test_a_dropped_model_is_imported_and_offered_in_predict(
-    models, viewer, tmp_path, thin, qtbot, done
+    models, viewer, own, tmp_path, thin, qtbot, done
 ):
     add_model(thin, id="copy").rename(tmp_path / "copy.safetensors")
+    add_model(thin, id="from-the-command-line")
+    QApplication.sendEvent(models, QShowEvent())  # as when its tab is chosen
+    qtbot.waitUntil(lambda: "from-the-command-line" in stems(models))
     done(models)
     predict = open_predict(viewer)
     models.importer.open(tmp_path / "copy.safetensors")
@@ -162,8 +163,8 @@ def test_a_dropped_model_is_imported_and_offered_in_predict(
     assert predict.form.topology.card().id == "copy"
 
 
-def test_a_fetched_checkpoint_keeps_its_origin(
-    models, file_server, tmp_path, qtbot, done
+def test_a_fetched_checkpoint_keeps_its_origin_and_predicts(
+    models, viewer, file_server, tmp_path, qtbot, done, predict_on, ran
 ):
     import published
 
@@ -184,32 +185,45 @@ def test_a_fetched_checkpoint_keeps_its_origin(
     assert entry.origin == "imported from RepMode, fetched from 127.0.0.1"
     assert "SHA-256" in models.form.foot.message.text.text()
 
+    dock = predict_on(light(8, 32, 48), scale=(0.29,) * 3)
+    models.use()
+    dock.refresh_now()
+    assert "2 structures in 2 passes" in dock.form.foot.status.text()
+    ran(dock)
+    assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
+    first, second = (dock.layers.layer(id_) for id_ in ("dna", "nuclear_envelope"))
+    assert np.isfinite(first.data).all()
+    assert np.abs(first.data - second.data).max() > 0
+    assert first.metadata[KEY]["request"]["model"] == entry.card.id
 
-def test_stop_frees_the_dock_at_once(models, monkeypatch, qtbot):
+
+def test_the_menu_opens_dock_and_dialog(viewer, engine, monkeypatch):
+    from napari._app_model import get_app_model
+
+    asked = []
+    monkeypatch.setattr(import_dialog, "choose_checkpoint", lambda p: asked.append(p))
+    app = get_app_model()
+    menu = app.menus.get_menu("napari/file/io_utilities")
+    offered = [item.command.id for item in menu if hasattr(item, "command")]
+    assert "napari-sparsessp.import_model" in offered
+    app.commands.execute_command("napari-sparsessp.import_model").result()
+    assert isinstance(asked[0], PredictDock)
+    assert not asked[0].isHidden()
+
+
+def test_stop_frees_the_dock_at_once_and_a_viewer_may_close(
+    models, viewer, monkeypatch
+):
     release = threading.Event()
-    monkeypatch.setattr(actions, "verify", lambda _path, _progress: release.wait(30))
+    monkeypatch.setattr(
+        models_dock, "verify", lambda _path, _progress: release.wait(30)
+    )
     choose(models, "thin")
     models.form.page.check_button.click()
     assert not models.form.foot.cancel_button.isHidden()
     models.form.foot.cancel_button.click()
     assert models._work is None
     assert models.form.page.check_button.isEnabled()
-    release.set()
-
-
-def test_two_viewers_inform_each_other(models, make_napari_viewer, qtbot, done):
-    second = make_napari_viewer()
-    _, other = second.window.add_plugin_dock_widget("napari-sparsessp", "Models")
-    qtbot.waitUntil(lambda: "thin" in stems(other))
-    choose(models, "thin")
-    models.delete()
-    qtbot.waitUntil(lambda: "thin" not in stems(other))
-
-
-def test_a_viewer_closed_meanwhile_takes_the_dock_along(models, viewer, monkeypatch):
-    release = threading.Event()
-    monkeypatch.setattr(actions, "verify", lambda _path, _progress: release.wait(30))
-    choose(models, "thin")
     models.check()
     viewer.close()
     release.set()

@@ -1,13 +1,12 @@
 """The Plan dock in a real viewer: from a dense stack to a ratio in Predict."""
 
 import json
-import threading
 
 import numpy as np
 import pytest
 from qtpy.QtGui import QShortcut
 
-from heartbeat import Heartbeat
+from images import a_stack, write_stack
 from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
@@ -17,11 +16,6 @@ from napari_sparsessp.ui.plan.form import PlanState
 from napari_sparsessp.ui.tasks import TaskProgress
 
 DENSE = {"scale": (0.29, 0.29, 0.29), "units": ("um",) * 3}
-
-
-def stack(planes=8, seed=0, size=40):
-    rng = np.random.default_rng(seed)
-    return rng.integers(100, 4000, (planes, size, size)).astype(np.uint16)
 
 
 class OneModel(InstalledEngine):
@@ -54,8 +48,8 @@ def open_plan(viewer):
 @pytest.fixture
 def dock(viewer, engine):
     """The dock of a viewer with a dense stack and its DNA."""
-    viewer.add_image(stack(), name="bright-field", **DENSE)
-    viewer.add_image(stack(seed=1), name="DNA", **DENSE)
+    viewer.add_image(a_stack(), name="bright-field", **DENSE)
+    viewer.add_image(a_stack(seed=1), name="DNA", **DENSE)
     return open_plan(viewer)
 
 
@@ -72,14 +66,28 @@ def ratios(dock):
     return [one.ratio for one in dock.record.report.ratios]
 
 
-def test_a_stack_with_its_truth_gives_a_curve_and_an_answer(dock, measured):
+def saved_as_table_and_page(dock, folder, monkeypatch, qtbot):
+    for kind, save in (("csv", dock.save_table), ("html", dock.save_page)):
+        path = folder / f"plan.{kind}"
+        monkeypatch.setattr(plan_dock, "ask_path", lambda *_, chosen=path: chosen)
+        save()
+        qtbot.waitUntil(lambda path=path: str(path) in dock.form.foot.status.text())
+    assert "ratio,planes,structure" in (folder / "plan.csv").read_text("utf-8")
+    page = (folder / "plan.html").read_text("utf-8")
+    assert dock.record.report.model.sha256 in page
+    assert 'data-kind="prediction"' in page
+
+
+def test_a_stack_with_its_truth_gives_an_answer_to_save_and_to_use_in_predict(
+    dock, measured, tmp_path, monkeypatch, qtbot
+):
     dock.refresh()
     assert dock.form.choice().against_dense is False
     assert dock.form.foot.state is PlanState.READY
     measured(dock)
     report = dock.record.report
     assert ratios(dock) == [1, 2, 4], "8th of 8 planes is no stack"
-    assert "<b>2nd and 4th plane</b>" in dock.form.ratio_step.headline.text()
+    assert "<b>1 plane in 2 and 4</b>" in dock.form.ratio_step.headline.text()
     assert report.structures == ("dna",)
     assert report.reference == "truth"
     result = dock.form.result
@@ -89,33 +97,47 @@ def test_a_stack_with_its_truth_gives_a_curve_and_an_answer(dock, measured):
     assert dock.form.foot.state is PlanState.KNOWN
     dna = next(row for row in dock.form.structures.rows if row.structure.id == "dna")
     assert dna.scores["r2"] == report.ratios[0].structures["dna"]["r2"]
+    saved_as_table_and_page(dock, tmp_path, monkeypatch, qtbot)
+    result.choose(4)
+    result.use_button.click()
+    predict = open_predict(dock._viewer)
+    choice = predict.form.state()
+    assert (choice.ratio, choice.simulate) == (4, True)
+    assert choice.layer == dock.form.input.layer_key()
+    assert choice.card.id == "thin"
+    assert choice.structures == ("dna",)
+    assert predict.form.foot.button.isEnabled()
 
 
-def test_without_a_truth_the_dense_prediction_is_the_judge(viewer, engine, measured):
-    viewer.add_image(stack(), name="bright-field", **DENSE)
-    dock = open_plan(viewer)
-    assert dock.form.choice().against_dense
-    assert not dock.form.judge_note.isHidden()
+def test_what_was_measured_is_known_until_pixels_change(dock, measured, engine, viewer):
     measured(dock)
-    assert dock.record.report.against_dense
-    assert dock.record.report.ratios[0].structures["dna"]["r2"] == 1
-    assert "no truth" in dock.form.result.answer.text()
+    first = dock.record
+    dock.form.ratios.button(4).click()
+    dock.refresh()
+    assert dock.record is None, "of this nothing is known yet"
+    assert dock.form.foot.state is PlanState.READY
+    dock.form.ratios.button(4).click()
+    dock.refresh()
+    assert dock.record is first
+    assert engine.handed == 1
+    measured(dock)
+    assert dock.record is first
+    assert dock.form.foot.state is PlanState.KNOWN
+    assert "Nothing has changed" in dock.form.foot.status.text()
+    viewer.layers["bright-field"].data[3] = 0  # painted: noticed when it is checked
+    measured(dock)
+    assert dock.record is not first
+    viewer.layers["bright-field"].data = a_stack(seed=7)
+    dock.refresh()
+    assert dock.record is None
 
 
 def test_the_command_line_gives_the_same_answer(dock, measured, tmp_path, thin_folder):
-    import tifffile
-
     from napari_sparsessp.cli.main import app_main
 
     for name in ("bright-field", "DNA"):
-        tifffile.imwrite(
-            tmp_path / f"{name}.ome.tif",
-            dock._viewer.layers[name].data,
-            metadata={
-                "axes": "ZYX",
-                **{f"PhysicalSize{axis}": 0.29 for axis in "XYZ"},
-            },
-        )
+        data = dock._viewer.layers[name].data
+        write_stack(tmp_path / f"{name}.ome.tif", data, "ZYX", (0.29,) * 3)
     measured(dock)
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as end:
@@ -135,35 +157,15 @@ def test_the_command_line_gives_the_same_answer(dock, measured, tmp_path, thin_f
     assert [one["structures"]["dna"]["r2"] for one in said["ratios"]] == mine
 
 
-def test_switching_back_costs_nothing(dock, measured, engine):
+def test_without_a_truth_the_dense_prediction_is_the_judge(viewer, engine, measured):
+    viewer.add_image(a_stack(), name="bright-field", **DENSE)
+    dock = open_plan(viewer)
+    assert dock.form.choice().against_dense
+    assert not dock.form.judge_note.isHidden()
     measured(dock)
-    first = dock.record
-    dock.form.ratios.button(4).click()
-    dock.refresh()
-    assert dock.record is None, "of this nothing is known yet"
-    assert dock.form.foot.state is PlanState.READY
-    dock.form.ratios.button(4).click()
-    dock.refresh()
-    assert dock.record is first
-    assert engine.handed == 1
-
-
-def test_another_image_in_the_layer_is_measured_again(dock, measured, viewer):
-    measured(dock)
-    first = dock.record
-    measured(dock)
-    assert dock.record is first
-    assert dock.form.foot.state is PlanState.KNOWN
-    assert "Nothing has changed" in dock.form.foot.status.text()
-    viewer.layers["bright-field"].data[3] = 0  # painted: noticed when it is checked
-    measured(dock)
-    second = dock.record
-    assert second is not first
-    viewer.layers["bright-field"].data = stack(seed=7)
-    dock.refresh()
-    assert dock.record is None
-    measured(dock)
-    assert dock.record is not second
+    assert dock.record.report.against_dense
+    assert dock.record.report.ratios[0].structures["dna"]["r2"] == 1
+    assert "no truth" in dock.form.result.answer.text()
 
 
 SPARSE = {"scale": (1.16, 0.29, 0.29), "units": ("um",) * 3}
@@ -173,7 +175,6 @@ SPARSE = {"scale": (1.16, 0.29, 0.29), "units": ("um",) * 3}
     ("planes", "place", "words"),
     [
         (0, {}, ["Open a z-stack"]),
-        (1, DENSE, ["none can be left out"]),
         (2, DENSE, ["none can be left out"]),
         (8, SPARSE, ["sparse already", "Record one dense stack",
                      "0.29 µm (some 32 planes here)"]),
@@ -183,7 +184,7 @@ def test_what_is_no_dense_stack_is_recognised_with_advice(
     viewer, engine, planes, place, words
 ):
     if planes:
-        viewer.add_image(stack(planes), name="light", **place)
+        viewer.add_image(a_stack(planes), name="light", **place)
     foot = open_plan(viewer).form.foot
     said = foot.message.text.text() + foot.status.text()
     assert all(word in said for word in words), said
@@ -209,18 +210,20 @@ def test_stop_keeps_the_ratios_that_are_done(dock, qtbot, monkeypatch):
     assert dock.form.input.isEnabled()
 
 
-def test_escape_stops_and_ctrl_r_starts(dock, qtbot):
+def test_keys_start_and_stop_and_a_stack_that_goes_stops_too(dock, qtbot, viewer):
     keys = {one.key().toString(): one for one in dock.form.findChildren(QShortcut)}
     keys["Esc"].activated.emit()
     assert dock.form.foot.state is PlanState.READY, "nothing runs that could stop"
-    keys["Ctrl+R"].activated.emit()
-    assert dock.form.foot.state is PlanState.RUNNING
-    keys["Ctrl+R"].activated.emit()
-    assert dock.form.foot.state is PlanState.RUNNING
-    keys["Esc"].activated.emit()
-    assert dock.form.foot.state is PlanState.STOPPING
-    qtbot.waitUntil(lambda: dock.task is None)
-    assert dock.form.foot.state in (PlanState.READY, PlanState.KNOWN)
+    for stop in (keys["Esc"].activated.emit, viewer.layers.clear):
+        keys["Ctrl+R"].activated.emit()
+        assert dock.form.foot.state is PlanState.RUNNING
+        keys["Ctrl+R"].activated.emit()
+        assert dock.form.foot.state is PlanState.RUNNING
+        stop()
+        dock.refresh_now()
+        assert dock.form.foot.state is PlanState.STOPPING
+        qtbot.waitUntil(lambda: dock.task is None)
+    assert dock.form.foot.state is PlanState.BLOCKED
 
 
 def test_an_error_is_reported_once_and_the_form_is_free(
@@ -238,21 +241,8 @@ def test_an_error_is_reported_once_and_the_form_is_free(
     assert dock.form.input.isEnabled()
 
 
-def test_a_ratio_is_used_in_predict(dock, measured, viewer, monkeypatch):
-    measured(dock)
-    dock.form.result.choose(4)
-    dock.form.result.use_button.click()
-    predict = open_predict(viewer)
-    choice = predict.form.state()
-    assert (choice.ratio, choice.simulate) == (4, True)
-    assert choice.layer == dock.form.input.layer_key()
-    assert choice.card.id == "thin"
-    assert choice.structures == ("dna",)
-    assert predict.form.foot.button.isEnabled()
-
-
 def test_a_time_lapse_is_measured_where_it_is_looked_at(viewer, engine, measured):
-    movie = np.stack([stack(seed=n) for n in range(3)])
+    movie = np.stack([a_stack(seed=n) for n in range(3)])
     viewer.add_image(
         movie,
         name="bright-field",
@@ -270,68 +260,11 @@ def test_a_time_lapse_is_measured_where_it_is_looked_at(viewer, engine, measured
     assert dock.form.result.imaging.get("stacks") == 3, "the layer's own length"
 
 
-def test_the_stack_is_deleted_while_it_is_measured(dock, qtbot, viewer, monkeypatch):
-    original, go = TaskProgress.publish, threading.Event()
-
-    def publish(progress, record):
-        original(progress, record)
-        go.wait(30)
-
-    monkeypatch.setattr(TaskProgress, "publish", publish)
-    dock.form.foot.button.click()
-    qtbot.waitUntil(lambda: dock.record is not None)
-    viewer.layers.remove("bright-field")
-    qtbot.waitUntil(lambda: dock.form.foot.state is PlanState.STOPPING)
-    go.set()
-    qtbot.waitUntil(lambda: dock.task is None)
-    assert dock.form.foot.state is not PlanState.RUNNING
-
-
 def test_a_closed_viewer_stops_the_thread(make_napari_viewer_proxy, engine, qtbot):
     viewer = make_napari_viewer_proxy()
-    viewer.add_image(stack(16, size=96), name="bright-field", **DENSE)
+    viewer.add_image(a_stack(16, size=96), name="bright-field", **DENSE)
     dock = open_plan(viewer)
     dock.form.foot.button.click()
     progress = dock.task.progress
     viewer.close()
     qtbot.waitUntil(progress.cancelled.is_set)
-
-
-def test_two_viewers_measure_each_for_itself(
-    make_napari_viewer_proxy, engine, measured
-):
-    docks = []
-    for seed in (0, 5):
-        viewer = make_napari_viewer_proxy()
-        viewer.add_image(stack(seed=seed), name="bright-field", **DENSE)
-        docks.append(open_plan(viewer))
-    measured(docks[0])
-    assert docks[1].record is None
-    measured(docks[1])
-    assert docks[0].record is not docks[1].record
-
-
-def test_table_and_report_are_saved(dock, measured, tmp_path, monkeypatch, qtbot):
-    measured(dock)
-    for ending, save in ((".csv", dock.save_table), (".html", dock.save_page)):
-        path = tmp_path / f"plan{ending}"
-        monkeypatch.setattr(
-            plan_dock, "ask_path", lambda *_args, _path=path, **_more: _path
-        )
-        save()
-        qtbot.waitUntil(path.exists)
-    qtbot.waitUntil(lambda: "Saved" in dock.form.foot.status.text())
-    assert "ratio,planes,structure" in (tmp_path / "plan.csv").read_text("utf-8")
-    page = (tmp_path / "plan.html").read_text("utf-8")
-    assert dock.record.report.model.sha256 in page
-    assert 'data-kind="prediction"' in page
-
-
-def test_the_interface_stays_free_while_it_measures(dock, measured):
-    heart = Heartbeat()
-    measured(dock)  # what is loaded once does not count
-    dock.form.ratios.button(3).click()
-    heart.start()
-    measured(dock)
-    heart.stop()
-    assert heart.longest < 0.5  # 0.05 s where nobody else needs the machine

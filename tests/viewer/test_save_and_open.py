@@ -10,10 +10,10 @@ import yaozarrs
 
 from fake_engine import MICRO, card, light
 from images import write_stack
-from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.errors import OutputError
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.layers.metadata import KEY, file_of, role_of, truth_of
-from napari_sparsessp.ui.layers.saving import save_layers
+from napari_sparsessp.ui.layers.opening import open_file
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.volume import Volume
 
@@ -88,31 +88,29 @@ def test_all_of_it_comes_back_in_another_viewer(
     assert now["provenance"]["model"]["id"] == "colony-3to2d"
     for name in ("request", "measured_planes", "ratio", "state", "structure"):
         assert now[name] == was[name]
-
-
-def test_a_prediction_saved_alone_belongs_to_no_other_layer(
-    predicted, viewer, tmp_path
-):
-    viewer.layers.selection = {predicted.layers.layer("dna")}
+    viewer.layers.selection = {dna}
     (path,) = viewer.layers.save(str(tmp_path / "dna"), selected=True, plugin=OURS)
-    (again,) = viewer.open(path, plugin=OURS)
     assert path.endswith("dna.ome.zarr")
-    assert not again.metadata[KEY].get("source_id")
+    (alone,) = open_file(path)
+    assert not alone.metadata[KEY].get("source_id")
 
 
-def test_the_dock_goes_on_with_what_was_opened(
+def test_the_dock_opens_it_by_a_file_in_the_folder_and_goes_on(
     predicted, viewer, engine, another_viewer, tmp_path, ran, qtbot
 ):
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     other = another_viewer()
-    other.open(path, plugin=OURS)
     _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
+    with qtbot.waitSignal(dock._files.opened):
+        dock._files.open(f"{path}/zarr.json")
+    count = len(other.layers)
+    assert count == len(viewer.layers)
+    assert dock.form.input.layer_key() == layer_key(other.layers["bright-field"])
     dna = other.layers["DNA · predicted"]
     assert dock.layers.layer("dna") == dna
     row = next(r for r in dock.form.structures.rows if r.structure.id == "dna")
     assert row.truth == layer_key(other.layers["Hoechst"])
     assert row.scores == {"r2": 0.5, "pcc": 0.7}
-    count = len(other.layers)
     qtbot.waitUntil(lambda: dock.preview.plan is not None)
     ran(dock)
     assert len(other.layers) == count  # the same layers, filled anew
@@ -138,22 +136,10 @@ def test_model_and_truths_of_what_is_opened_are_chosen_once(
     assert dock.form.structures.truths()["dna"] == layer_key(other.layers["odd"])
     assert dock.form.options.rows.values().uncertainty
     assert dock.layers.layer("dna") == other.layers["DNA · predicted"]
-    dock.shelf.choose("newer")
+    dock.shelf.offer("newer")
     other.layers["bright-field"].name = "renamed"
     dock.refresh_now()
     assert dock.form.topology.model_id() == "newer"  # the user's own choice stays
-
-
-def test_the_dock_opens_saved_layers_by_a_file_in_their_folder(
-    predicted, viewer, another_viewer, tmp_path, qtbot
-):
-    (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = another_viewer()
-    _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
-    with qtbot.waitSignal(dock._files.opened):
-        dock._files.open(f"{path}/zarr.json")
-    assert len(other.layers) == len(viewer.layers)
-    assert dock.form.input.layer_key() == layer_key(other.layers["bright-field"])
 
 
 def test_a_prediction_of_the_command_line_finds_its_stack(
@@ -182,75 +168,6 @@ def test_a_prediction_of_the_command_line_finds_its_stack(
     dock.form.input.choose_layer(layer_key(viewer.layers["in"]))
     dock.refresh_now()
     assert dock.layers.layer("dna") == dna
-
-
-def test_lazy_and_multiscale_layers_are_saved_and_come_back_so(viewer, tmp_path):
-    array = light(4, 300, 280)
-    levels = [da.from_array(array), da.from_array(array[:, ::2, ::2])]
-    viewer.add_image(levels, multiscale=True, name="levels", **MICRO)
-    viewer.add_image(da.from_array(array), name="lazy", **MICRO)
-    (path,) = save(viewer, tmp_path / "lazy.ome.zarr")
-    first, second = viewer.open(path, plugin=OURS)
-    assert first.multiscale
-    assert not second.multiscale
-    np.testing.assert_array_equal(np.asarray(first.data[0]), array)
-    assert file_of(second).path == path
-    assert (file_of(first).scene, file_of(first).channel) == (None, 0)
-    assert file_of(second).channel == 1
-
-
-@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
-def test_turned_layers_come_back_turned(viewer, tmp_path):
-    turned = viewer.add_image(light(4), name="turned", rotate=(10, 0, 0), **MICRO)
-    turned.affine = np.diag([1.0, 2.0, 3.0, 1.0])
-    turned.shear = (0.1, 0.0, 0.2)
-    (path,) = save(viewer, tmp_path / "turned.zarr")
-    (again,) = viewer.open(path, plugin=OURS)
-    for name in ("rotate", "shear"):
-        np.testing.assert_allclose(getattr(again, name), getattr(turned, name))
-    np.testing.assert_allclose(again.affine.affine_matrix, turned.affine.affine_matrix)
-
-
-def test_colour_pictures_are_refused_before_anything_is_written(viewer, tmp_path):
-    viewer.add_image(np.zeros((8, 9, 3), np.uint8), rgb=True, name="photo")
-    with pytest.raises(InputError, match="photo"):
-        save(viewer, tmp_path / "a.ome.zarr")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_other_folders_are_left_to_others(tmp_path):
-    from napari_sparsessp.ui.layers.opening import get_reader
-
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "damaged.zarr").mkdir()
-    (tmp_path / "damaged.zarr" / "zarr.json").write_text("{")
-    for path in tmp_path.iterdir():
-        assert get_reader(str(path)) is None
-    assert get_reader([str(tmp_path)]) is None
-
-
-def test_an_image_of_others_opens_plainly(viewer, tmp_path):
-    path = tmp_path / "theirs.ome.zarr"
-    image = Volume(np.ones((2, 4, 5, 6), np.float32), "CZYX", (2.0, 0.5, 0.5))
-    write_prediction(path, image, ["stain", "dna"])
-    first, second = viewer.open(str(path), plugin=OURS)
-    assert tuple(first.scale) == (2.0, 0.5, 0.5)
-    assert [first.name, second.name] == ["theirs · stain", "dna"]
-    assert file_of(second).channel == 1
-
-
-def test_saving_without_a_viewer_ties_layers_by_name(tmp_path, predicted, viewer):
-    tuples = [one.as_layer_data_tuple() for one in viewer.layers]
-    copies = [
-        (data, {**state, "metadata": dict(state["metadata"])}, kind)
-        for data, state, kind in tuples
-    ]
-    from napari_sparsessp.ui.layers.saving import records_of
-
-    names = {one.name: one for one, _ in records_of(copies)}
-    dna = names["DNA · predicted"]
-    assert list(names)[dna.source] == "bright-field"
-    assert save_layers(str(tmp_path / "plain"), copies)[0].endswith("plain.ome.zarr")
 
 
 def test_saving_can_be_stopped_and_leaves_nothing(dock, viewer, qtbot, tmp_path):

@@ -44,7 +44,7 @@ SCORES = "sweep.json"
 FIGURE = "sweep.png"
 PAGE = "sweep.html"
 
-SWEEP_SCORES = {"r2": "R²", "pcc_plane": "PCC within planes"}
+SWEEP_SCORES = {"r2": "R²", "pcc_plane": "PCC in planes"}
 """The paper's score, and the one to judge real cells by."""
 
 BASELINES = {
@@ -72,11 +72,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Score a prediction against its truth, structure by structure."""
-    from napari_sparsessp.evaluation.agreement import (
-        on_the_same_grid,
-        score_times,
-        unit_doubt,
-    )
+    from napari_sparsessp.evaluation.agreement import on_the_same_grid, score_times
     from napari_sparsessp.io.reading import load_volume
 
     console = console_of(context)
@@ -92,13 +88,12 @@ def evaluate(
         load_volume(path, channel=name_or_index(name), need_channel=False)
         for path, name in ((prediction, channel), (truth, truth_channel))
     )
+    predicted = predicted.with_(zscored=_has_provenance(prediction))
     scores = {}
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
         with _reading(prediction, truth):
-            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn))
-        if doubt := unit_doubt(name, scores[name]):
-            warn(doubt)
+            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn), warn)
     console.table(score_rows(scores))
     if report is not None:
         content = {
@@ -110,6 +105,16 @@ def evaluate(
             "warnings": warnings,
         }
         write_report(report, json.dumps(content, indent=2, allow_nan=False))
+
+
+def _has_provenance(path: str) -> bool:
+    """Return whether a file is a prediction of ours, in units of its z-scored truth."""
+    from napari_sparsessp.io.writing import read_provenance
+
+    try:
+        return read_provenance(path) is not None
+    except InputError:  # a format that can hold none
+        return False
 
 
 @contextmanager

@@ -71,7 +71,10 @@ _FIELDS = {"ratio": "ratios"}
 def import_model(
     context: typer.Context,
     file: Annotated[
-        Path, Argument(help="RepMode .p, SparseSSP .pth or pytorch_fnet .p.")
+        Path,
+        Argument(
+            help="RepMode .p, SparseSSP .pth, pytorch_fnet .p, or a .safetensors."
+        ),
     ],
     id_: Id = None,
     name: Name = None,
@@ -91,9 +94,17 @@ def import_model(
         bool, Option("--dry-run", help="Show what was found, write nothing.")
     ] = False,
 ) -> None:
-    """Import a published checkpoint; nothing in it is executed."""
-    console = console_of(context)
-    checkpoint, answers = _complete_answers(console, file, _given_answers(context))
+    """Import a published checkpoint, or add a model; nothing in it is executed."""
+    console, given = console_of(context), _given_answers(context)
+    if file.suffix.lower() == ".safetensors":
+        if out is not None or dry_run:
+            raise InputError(
+                "--out and --dry-run are for checkpoints, and this file is a model "
+                "already; leave them out"
+            )
+        _add_native(console, file, {}, given, overwrite)
+        return
+    checkpoint, answers = _complete_answers(console, file, given)
     if dry_run:
         console.note("nothing was written (--dry-run)")
         return
@@ -138,7 +149,7 @@ def fetch(
             "no checksum was given; compare this one with that of the model's page"
         )
     if fetched.is_native:
-        _add_native(console, fetched, given, overwrite)
+        _add_native(console, fetched.path, fetched.source, given, overwrite)
     else:
         try:
             checkpoint, answers = _complete_answers(console, fetched.path, given)
@@ -193,7 +204,11 @@ def _download(console: Console, origin: str, sha256: str | None) -> "Fetched":
 
 
 def _add_native(
-    console: Console, fetched: "Fetched", given: dict[str, Any], overwrite: bool
+    console: Console,
+    file: Path,
+    source: dict[str, Any],
+    given: dict[str, Any],
+    overwrite: bool,
 ) -> None:
     from napari_sparsessp.models.library import card_of
     from napari_sparsessp.models.manage import add_model, rename_model
@@ -205,7 +220,7 @@ def _add_native(
             f"--{option} is for checkpoints, and this model has a card that says it; "
             "leave it out"
         )
-    path = add_model(fetched.path, id=id_, source=fetched.source, overwrite=overwrite)
+    path = add_model(file, id=id_, source=source or None, overwrite=overwrite)
     card = card_of(path) if name is None else rename_model(path, name)
     console.fact("id", card.id)
     console.fact("name", card.name)

@@ -108,6 +108,10 @@ def _run_training(
         raise typer.Exit(STOPPED) from None
     if group.main:
         console.result(str(path))
+        console.note(
+            f"predict with it by --model {path}, or add it to your models: "
+            f"sparsessp models import {path}"
+        )
 
 
 class _Table:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, score, zscore_truth
+from napari_sparsessp.prediction.ground_truth import survey_note, survey_truth
 from napari_sparsessp.prediction.report import mean_scores
 from napari_sparsessp.prediction.scoring import check_alignment, onto_grid
 from napari_sparsessp.tasks import Progress, no_progress
@@ -25,6 +26,11 @@ from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Grid, Volume
 
 Warn = Callable[[str], None]
+
+
+def _ignore(_note: str) -> None:
+    pass
+
 
 BINS = 96
 """Of a density plot, along each side."""
@@ -133,10 +139,13 @@ class ComparisonReport:
         return text.getvalue()
 
 
-def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]:
+def on_the_same_grid(
+    truth: Volume, prediction: Volume, warn: Warn, *, survey: bool = True
+) -> list[Any]:
     """Return the truth of each time point, resampled where its grid is another.
 
-    (D, H, W) on the prediction's grid; NaN where the truth does not reach.
+    (D, H, W) on the prediction's grid; NaN where the truth does not reach, and in
+    planes that are empty. Hot pixels are replaced. None for a blank one of several.
     """
     times = prediction.sizes.get("T", 1)
     if truth.sizes.get("T", 1) != times:
@@ -151,57 +160,106 @@ def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]
         truth = truth.with_(
             voxel_size=(step, *truth.voxel_size[1:]), origin=(first, *truth.origin[1:])
         )
-    stacks = [truth.time(i) for i in range(times)]
+    name = truth.name or "the structure"
+    stacks: list[Volume | None] = [truth.time(i) for i in range(times)]
+    if survey:
+        stacks = _surveyed(stacks, name, warn)
     depth, height, width = prediction.shape[-3:]
     same_shape = truth.shape[-3:] == prediction.shape[-3:]
-    if truth.voxel_size is None or prediction.voxel_size is None:
-        if same_shape:
-            return [stack.array for stack in stacks]
+    known = truth.voxel_size is not None and prediction.voxel_size is not None
+    if not known and not same_shape:
         raise InputError(
             f"the truth has {_size(truth)} voxels and the prediction "
             f"{_size(prediction)}, and no voxel size tells how they align; crop one "
             "to the other or record the voxel size"
         )
-    if same_shape and (truth.voxel_size, truth.origin) == (
-        prediction.voxel_size,
-        prediction.origin,
+    place = (truth.voxel_size, truth.origin)
+    if not known or (
+        same_shape and place == (prediction.voxel_size, prediction.origin)
     ):
-        return [stack.array for stack in stacks]
+        return [None if stack is None else stack.array for stack in stacks]
+    assert prediction.voxel_size is not None
     grid = Grid((depth, height, width), prediction.voxel_size, prediction.origin)
-    for note in check_alignment(truth, grid, truth.name or "the structure"):
+    for note in check_alignment(truth, grid, name):
         warn(note)
-    return [onto_grid(stack, grid) for stack in stacks]
+    return [None if stack is None else onto_grid(stack, grid) for stack in stacks]
 
 
-def score_times(prediction: Volume, truth: list[Any]) -> dict[str, Any]:
+def _surveyed(stacks: Sequence[Any], name: str, warn: Warn) -> list[Volume | None]:
+    """Clean truths as predictions do before they score; None for a blank one."""
+    surveys = [survey_truth(stack) for stack in stacks]
+    by_time = dict(enumerate(surveys)) if len(surveys) > 1 else {None: surveys[0]}
+    if note := survey_note(name, by_time):
+        warn(note)
+    if all(one.blank for one in surveys):
+        return list(stacks)  # scoring says that they are constant
+    found: list[Volume | None] = []
+    for stack, one in zip(stacks, surveys, strict=True):
+        clean = one.truth
+        if clean is not stack:  # of a lazy stack, planes alone can be read
+            clean = clean.with_(array=clean.planes(range(clean.shape[0])))
+        found.append(None if one.blank else clean)
+    return found
+
+
+def in_truth_units(prediction: Volume, truth: Any, warn: Warn = _ignore) -> Any:
+    """Return a prediction in units of the z-scored truth, read plane by plane.
+
+    One that is z-scored, as ours are, stays as it is. Any other image is brought there
+    by the truth's own mean and deviation, so that an image against itself has R² 1;
+    but for one whose values are plainly z-scores and nothing like the truth's.
+    `prediction` is ZYX, `truth` (D, H, W) on its grid.
+    """
+    if prediction.zscored is not False:
+        return prediction.array
+    (clean,) = _surveyed([prediction], "", _ignore)
+    if clean is not prediction:
+        warn("hot pixels of the prediction are replaced, empty planes not scored")
+        prediction = clean
+    (mean, deviation), (own, spread) = map(moments, (truth, prediction.array))
+    like_zscores = abs(own) < 0.5 and 0.2 < spread < 2
+    if not deviation or (like_zscores and abs(own - mean) > 1.5 * deviation):
+        return prediction.array
+    if abs(own - mean) > 5 * deviation or not 0.05 < spread / deviation < 20:
+        warn(
+            f"the prediction (mean {own:.3g}, deviation {spread:.3g}) is in other "
+            f"units than the truth ({mean:.3g}, {deviation:.3g}): R², MSE and MAE mean "
+            "little, PCC does; give both in the same units"
+        )
+
+    def plane(index: int) -> np.ndarray:
+        return (np.asarray(prediction.array[index], np.float64) - mean) / deviation
+
+    return _Planes(prediction.shape, plane)
+
+
+def score_times(
+    prediction: Volume, truth: list[Any], warn: Warn = _ignore
+) -> dict[str, Any]:
     """Score each time point; several are averaged, as in the report of a run."""
-    scores = [score(prediction.time(i).array, stack) for i, stack in enumerate(truth)]
+    scores = [
+        score(in_truth_units(prediction.time(i), stack, warn), stack)
+        for i, stack in enumerate(truth)
+        if stack is not None
+    ]
     return mean_scores([{"all": each} for each in scores])["all"]
 
 
-def unit_doubt(name: str, scores: dict[str, Any]) -> str:
-    """Warn of two images that agree but for a scale, as raw counts and a z-score.
+def aligned(
+    truth: Volume, prediction: Volume, warn: Warn = _ignore
+) -> tuple[np.ndarray, Any]:
+    """Return the z-scored truth and the prediction in its units, on one grid.
 
-    Empty where there is no such doubt.
-    """
-    r2, pcc = scores["r2"], scores["pcc"]
-    if r2 is None or pcc is None or r2 >= -1 or pcc <= 0.5:
-        return ""
-    return (
-        f"{name} is not in units of its z-scored truth, so R², MSE and MAE "
-        "mean little here; Pearson's does"
-    )
-
-
-def aligned_truth(
-    truth: Volume, prediction: Volume, warn: Warn = lambda _note: None
-) -> np.ndarray:
-    """Return the z-scored truth, ZYX, on the prediction's grid.
-
-    (D, H, W) float32; NaN where the truth does not reach.
+    Both (D, H, W); the truth NaN where it does not reach, the prediction plane by
+    plane as it is read.
     """
     (stack,) = on_the_same_grid(truth, prediction, warn)
-    return zscore_truth(stack)
+    return zscore_truth(stack), in_truth_units(prediction, stack, warn)
+
+
+def aligned_truth(truth: Volume, prediction: Volume) -> np.ndarray:
+    """Return the z-scored truth on the prediction's grid, as `aligned` does."""
+    return aligned(truth, prediction)[0]
 
 
 def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
@@ -209,10 +267,9 @@ def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
 
     (D, H, W) float32; NaN where the truth does not reach.
     """
-    expected = aligned_truth(truth, prediction)
+    expected, predicted = aligned(truth, prediction)
     for plane in range(expected.shape[0]):
-        predicted = np.asarray(prediction.array[plane], np.float32)
-        expected[plane] = predicted - expected[plane]
+        expected[plane] = np.asarray(predicted[plane], np.float32) - expected[plane]
     return expected
 
 
@@ -222,20 +279,24 @@ def agreement(
     """Score one stack, and count how truth and prediction go together."""
     notes: list[str] = []
     progress(0.0)
+    truth = truth.with_(name=name or truth.name)
     (stack,) = on_the_same_grid(truth, prediction, notes.append)
+    predicted = in_truth_units(prediction, stack, notes.append)
     reads, total = 0, max(1, _READS * prediction.shape[0])
 
-    def count() -> None:
-        nonlocal reads
-        reads += 1
-        progress(min(1.0, reads / total))
+    def counted(planes: Any) -> _Planes:
+        def read(index: int) -> Any:
+            nonlocal reads
+            reads += 1
+            progress(min(1.0, reads / total))
+            return planes[index]
 
-    scores = score(_Counted(prediction.array, count), _Counted(stack, count))
-    if doubt := unit_doubt(name, scores):
-        notes.append(doubt)
-    density = _density(zscore_truth(stack), prediction.array)
+        return _Planes(tuple(planes.shape), read)
+
+    scores = score(counted(predicted), counted(stack))
+    density = _density(zscore_truth(stack), predicted)
     progress(1.0)
-    return Agreement(scores, density, _moments(stack), tuple(notes))
+    return Agreement(scores, density, moments(stack), tuple(notes))
 
 
 def _density(truth: np.ndarray, prediction: Any) -> Density:
@@ -272,26 +333,25 @@ def _range(truth: np.ndarray, prediction: Any) -> tuple[float, float]:
     return low - edge, max(high, low + 1e-3) + edge
 
 
-def _moments(stack: Any) -> tuple[float, float]:
+def moments(stack: Any) -> tuple[float, float]:
     """Return mean and standard deviation of all finite values."""
     sums = PixelSums()
     for plane in range(stack.shape[0]):
         values = np.asarray(stack[plane])
         sums.update(values, values)
-    return sums.mean_truth, math.sqrt(sums.spread_truth / sums.count)
+    return sums.mean_truth, math.sqrt(sums.spread_truth / max(1, sums.count))
 
 
 def _size(volume: Volume) -> str:
     return "×".join(map(str, volume.shape[-3:]))
 
 
-class _Counted:
-    """A stack that counts each plane that is read from it."""
+@dataclass(frozen=True)
+class _Planes:
+    """A stack whose planes are made as they are read."""
 
-    def __init__(self, stack: Any, count: Callable[[], None]) -> None:
-        self._stack, self._count = stack, count
-        self.shape = tuple(stack.shape)
+    shape: tuple[int, ...]
+    read: Callable[[int], Any]
 
     def __getitem__(self, index: int) -> Any:
-        self._count()
-        return self._stack[index]
+        return self.read(index)

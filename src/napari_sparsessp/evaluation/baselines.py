@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -103,13 +103,12 @@ def plane_mean(truth: Any) -> np.ndarray:
     """
     stack = np.asarray(truth, np.float32)
     finite = [plane[np.isfinite(plane)] for plane in stack]
-    means = [some.mean(dtype=np.float64) if some.size else None for some in finite]
+    means = [some.mean(dtype=np.float64) if some.size else np.nan for some in finite]
+    beside = np.array([[np.nan, *means[:-1]], [*means[1:], np.nan]])
+    known = np.isfinite(beside)
     result = np.zeros_like(stack)
-    for index in range(len(stack)):
-        beside = [means[i] for i in (index - 1, index + 1) if 0 <= i < len(means)]
-        known = [mean for mean in beside if mean is not None]
-        if known:
-            result[index] = sum(known) / len(known)
+    total = np.where(known, beside, 0).sum(0) / np.maximum(known.sum(0), 1)
+    result[:] = total[:, None, None]
     return result
 
 
@@ -142,10 +141,6 @@ class Ceiling:
     noise_share: float  # Variance of the noise as a share of that of the scored truth
     # R² by the `z` estimate; None where there are fewer than 3 planes
     r2_careful: float | None
-
-    def scores(self) -> dict[str, float | None]:
-        """Return the values as JSON has them."""
-        return asdict(self)
 
 
 def noise_variance(stack: Any, axes: str = "zyx") -> np.ndarray:

@@ -18,7 +18,7 @@ from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.evaluation.agreement import (
     ComparisonReport,
     ScoredStructure,
-    aligned_truth,
+    aligned,
     on_the_same_grid,
 )
 from napari_sparsessp.evaluation.baselines import BASELINES
@@ -179,7 +179,9 @@ def comparison_figure(report: ComparisonReport, plane: int) -> Figure:
     key = place(lefts[3] + 0.2, bottom, _WIDE - 0.4, 0.09)
     figure.colorbar(error, cax=key, orientation="horizontal")
     key.tick_params(labelsize=6)
-    key.set_xlabel("SD of the truth: too dark – too bright", fontsize=7, labelpad=1)
+    key.set_xlabel(
+        "SD of the truth: underestimated – overestimated", fontsize=7, labelpad=1
+    )
     if curves:
         axes_below = place(0.6, bottom + _KEY + 0.05, width - 0.9, curves - 0.75)
         draw_curves(axes_below, _r2_curves(report.scores()), report.measured, plane)
@@ -213,7 +215,10 @@ def light_stack(report: ComparisonReport) -> np.ndarray | None:
         return None
     try:
         (stack,) = on_the_same_grid(
-            report.light, report.items[0].prediction, lambda _note: None
+            report.light,
+            report.items[0].prediction,
+            lambda _note: None,
+            survey=False,
         )
     except InputError:
         return None
@@ -230,8 +235,8 @@ def _draw_row(
     first: bool,
 ) -> Any:
     structure = structure_or_custom(item.name)
-    truth = aligned_truth(item.truth, item.prediction)
-    predicted = np.asarray(item.prediction.array[plane], np.float32)
+    truth, stack = aligned(item.truth, item.prediction)
+    predicted = np.asarray(stack[plane], np.float32)
     limits = contrast(truth)
     if light is None:
         axes[0].set_axis_off()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparsessp.evaluation import figures
-from napari_sparsessp.evaluation.agreement import ComparisonReport, aligned_truth
+from napari_sparsessp.evaluation.agreement import ComparisonReport, aligned
 from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.evaluation.sampling_advice import SELF_CONSISTENCY, Rule
@@ -44,8 +44,8 @@ COLUMNS = {
     "r2_fitted": "R², contrast fitted",
     "mse": "MSE",
     "mae": "MAE",
-    "pcc": "Pearson",
-    "pcc_plane": "Pearson in planes",
+    "pcc": "PCC",
+    "pcc_plane": "PCC in planes",
     "ssim": "SSIM",
 }
 """Heading by score."""
@@ -92,11 +92,15 @@ class Gallery:
         self.truth = {}
 
     def add(
-        self, ratio: int, prediction: Volume, progress: Progress = no_progress
+        self,
+        ratio: int,
+        prediction: Mapping[str, Any],
+        progress: Progress = no_progress,
     ) -> None:
-        """Draw a prediction."""
+        """Draw a prediction, structure id to stack; one is read at a time."""
         for done, (name, truth) in enumerate(self.truth.items()):
-            stack = prediction.channel(name).numpy()
+            planes = (prediction[name][z] for z in range(len(truth)))
+            stack = np.stack([np.asarray(plane, np.float32) for plane in planes])
             for kind, limits in (
                 ("same", self._limits[name]),
                 ("own", figures.contrast(stack)),
@@ -189,14 +193,13 @@ class SweepResults:
         self, ratio: int, prediction: Volume, progress: Progress = no_progress
     ) -> None:
         """Draw a ratio whose scores were taken, where pictures were asked for."""
+        stacks = dict(zip(prediction.channel_names, prediction.array, strict=True))
         if self._light is not None:
-            names = prediction.channel_names
-            stacks = dict(zip(names, prediction.array, strict=True))
             self.gallery = Gallery(self._light, stacks, self._count)
             self._light = None
         if self.gallery is None:
             return
-        self.gallery.add(ratio, prediction, progress)
+        self.gallery.add(ratio, stacks, progress)
         self._drawn += 1
         if self.finished:
             self.gallery.release()
@@ -283,22 +286,14 @@ def sweep_page(report: SweepReport, gallery: Gallery) -> str:
 
 def comparison_page(report: ComparisonReport) -> str:
     """Return the page of a comparison as HTML text; every value in it is escaped."""
-    import dask.array as da
-
     first = report.items[0].prediction
     scores = report.scores()
     light = figures.light_stack(report)
-    truths = {
-        item.name: aligned_truth(item.truth, item.prediction) for item in report.items
-    }
+    both = {item.name: aligned(item.truth, item.prediction) for item in report.items}
     blank = np.zeros(first.shape, np.float32)
+    truths = {name: truth for name, (truth, _) in both.items()}
     gallery = Gallery(blank if light is None else light, truths, 1)
-    # One structure is read at a time.
-    stacks = [
-        da.from_array(item.prediction.array, chunks=first.shape)
-        for item in report.items
-    ]
-    gallery.add(1, Volume(da.stack(stacks), "CZYX", None, tuple(truths)))
+    gallery.add(1, {name: predicted for name, (_, predicted) in both.items()})
     known = [its["r2"] for its in scores.values() if its["r2"] is not None]
     mean = _number(float(np.mean(known))) if known else "–"
     count = len(scores)

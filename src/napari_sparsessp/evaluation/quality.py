@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 SIMULATED, REAL = "simulated", "real"
 """Groups of fields; means are taken within each."""
 
-FIRST_SEED = 1_000_000
-"""Of the held-out colonies; trainings use seeds far below."""
+Shape = tuple[int, int, int]
 
 SHAPE = (56, 160, 160)
 """(D, H, W) voxels of a colony."""
@@ -82,12 +81,9 @@ class FieldSource:
 
 
 def colony_sources(
-    colonies: int,
-    first_seed: int = FIRST_SEED,
-    shape: tuple[int, int, int] = SHAPE,
-    photons: float = PHOTONS,
+    colonies: int, first_seed: int, shape: Shape = SHAPE, photons: float = PHOTONS
 ) -> list[FieldSource]:
-    """Return held-out colonies, none of them simulated yet."""
+    """Return colonies, none simulated yet; trainings use seeds below 1 000 000."""
     return [
         FieldSource(
             f"colony {seed}", SIMULATED, partial(simulated_field, seed, shape, photons)
@@ -96,9 +92,7 @@ def colony_sources(
     ]
 
 
-def simulated_field(
-    seed: int, shape: tuple[int, int, int] = SHAPE, photons: float = PHOTONS
-) -> Field:
+def simulated_field(seed: int, shape: Shape = SHAPE, photons: float = PHOTONS) -> Field:
     """Simulate one colony as a microscope would record it; `seed` fixes its noise too.
 
     Parameters and units are those of `colony_sources`.

@@ -15,7 +15,7 @@ SHARE = 0.95
 """Of the densest stack's score that is to be kept, where nobody says otherwise."""
 
 NO_PATTERN = 0.2
-"""Pearson within planes up to which there is no pattern to keep: 4 % of variance."""
+"""PCC in planes up to which there is no pattern to keep: 4 % of variance."""
 
 SELF_CONSISTENCY = (
     "Measured against the model's own dense prediction, no truth: this tells whether "
@@ -217,8 +217,7 @@ def answer(
         if not pcc_plane or value is None:
             return text
         return (
-            f"{text} Its pattern is hardly found either: Pearson within planes is "
-            f"{value:.2f}."
+            f"{text} Its pattern is hardly found either: PCC in planes is {value:.2f}."
         )
     pattern = planes_needed(pcc_plane, rule)
     assert pattern is not None, "a pattern's Pearson is above 0"
@@ -229,7 +228,7 @@ def _enough(need: Need, rule: Rule, subject: str, pattern: bool = False) -> str:
     fewest, densest = need.fewest, need.densest
     assert fewest.value is not None
     assert densest.value is not None
-    score = f"{'Pearson within planes' if pattern else 'R²'} of {subject}"
+    score = f"{'PCC in planes' if pattern else 'R²'} of {subject}"
     start = "For the pattern alone, " if pattern else ""
     if fewest is densest:
         return (

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -64,9 +63,8 @@ LISTENED = 1.0
 MERGED_BYTES = 2 * 2**30
 """Merged networks are kept up to this size (`networks.merging`)."""
 
-# For the share that is done: seconds of a process and of a GMAC, and of a field's rows.
-_START, _GMAC = 5.0, 0.15
-_GUESSES = {"engine": 15.0, "windows": 20.0, "whole": 40.0}
+BOUND = 600.0
+"""Seconds after which a row is given up."""
 
 Shape = tuple[int, int, int]
 
@@ -101,9 +99,15 @@ def _ask(
     job: dict[str, Any], threads: int, tick: Callable[[float], None]
 ) -> dict[str, Any]:
     """Return a fresh process's answer to one job; `tick` as in `WorkerProcess`."""
+
+    def bounded(seconds: float) -> None:
+        tick(seconds)
+        if seconds > BOUND:
+            raise WorkerFailed(f"not done after {BOUND / 60:g} minutes")
+
     with WorkerProcess("napari_sparsessp.evaluation.speed_worker", threads) as worker:
         worker.send({**job, "threads": threads})
-        answer: dict[str, Any] = worker.receive(tick)
+        answer: dict[str, Any] = worker.receive(bounded)
         return answer
 
 
@@ -123,19 +127,24 @@ def _ask_if_it_fits(
         return {"skipped": str(error)}
 
 
-def _ticks(
-    progress: Progress, guesses: Sequence[float], row: int, name: str
-) -> Callable[[float], None]:
-    """Return what is called about once a second while a row is measured.
+def _row_by_row(
+    result: dict[str, Any],
+    names: Sequence[str],
+    measure: Callable[[int, Callable[[float], None]], dict[str, Any]],
+    progress: Progress,
+) -> Generator[dict[str, Any], None, None]:
+    """Yield the result so far after each row; report progress every second."""
+    count = len(names)
+    result |= {"schema": SCHEMA, "package": __version__, "finished": False, "rows": []}
+    for number, name in enumerate(names):
 
-    It reports the share of all rows by their guessed seconds.
-    """
+        def tick(seconds: float, number: int = number, name: str = name) -> None:
+            what = f"{name} ({number + 1} of {count}), {seconds:.0f} s"
+            progress(number, count, what)
 
-    def tick(seconds: float) -> None:
-        what = f"{name} ({row + 1} of {len(guesses)}), {seconds:.0f} s"
-        progress(sum(guesses[:row]), sum(guesses), what)
-
-    return tick
+        result["rows"].append(measure(number, tick))
+        result["finished"] = number == count - 1
+        yield {**result, "rows": [dict(row) for row in result["rows"]]}
 
 
 # a patch by every network -----------------------------------------------------------
@@ -250,7 +259,6 @@ def measure_speed(
     The whole result so far, ready for JSON, after each row; ``finished`` in the
     last one. Stopping the generator stops the process that measures.
     """
-    began = time.monotonic()
     entries: list[dict[str, Any]] = []
     for row in rows:
         network = row.config.model_dump(mode="json")
@@ -260,41 +268,36 @@ def measure_speed(
     counted = [entry for entry in entries if "skipped" not in entry]
     networks = [entry["network"] for entry in counted]
     count = {"task": "count", "size": options.size, "networks": networks}
-    tick = _ticks(progress, [1.0], 0, "counting")
     try:
-        answer = _ask(count, options.threads, tick)
+        answer = _ask(
+            count, options.threads, lambda _seconds: progress(0, len(rows), "counting")
+        )
     except WorkerFailed as error:
         raise InputError(f"cannot count what the networks cost ({error})") from error
+    if options.precision == "bf16" and not answer["machine"]["bf16"]:
+        raise InputError(
+            "this processor has no bfloat16 instructions, and emulated they take for "
+            "ever; measure with --precision fp32"
+        )
     for entry, cost in zip(counted, answer["costs"], strict=True):
         entry |= cost
-    settings = asdict(options) | {"size": [32, *options.size]}
-    result: dict[str, Any] = {
-        "schema": SCHEMA,
-        "package": __version__,
-        "finished": False,
-        "machine": describe_machine() | answer["machine"],
-        "options": settings | {"ratio": RATIO, "patience": PATIENCE},
-        "rows": [],
-    }
-    guesses = [_guess(entry) for entry in entries]
-    for number, (row, entry) in enumerate(zip(rows, entries, strict=True)):
+
+    def measure(number: int, tick: Callable[[float], None]) -> dict[str, Any]:
+        entry = entries[number]
         if "skipped" not in entry:
-            needed = patch_mib(row, entry["parameters"], options.size)
+            needed = patch_mib(rows[number], entry["parameters"], options.size)
             job = {**asdict(options), "task": "patch", "network": entry["network"]}
-            tick = _ticks(progress, guesses, number, row.name)
             entry |= _ask_if_it_fits(needed, job, options.threads, tick)
             if "seconds_all" in entry:
                 entry["times"] = entry["seconds_all"] / entry["seconds_one"]
-        result["rows"].append(entry)
-        result["seconds"] = round(time.monotonic() - began, 1)
-        result["finished"] = number == len(rows) - 1
-        yield {**result, "rows": list(result["rows"])}
+        return entry
 
-
-def _guess(entry: dict[str, Any]) -> float:
-    if "skipped" in entry:
-        return 0.0
-    return _START + _GMAC * (entry["gmac_one"] + entry.get("gmac_all", 0.0))
+    settings = asdict(options) | {"size": [32, *options.size]}
+    result = {
+        "machine": describe_machine() | answer["machine"],
+        "options": settings | {"ratio": RATIO, "patience": PATIENCE},
+    }
+    yield from _row_by_row(result, [row.name for row in rows], measure, progress)
 
 
 def patch_mib(row: SpeedRow, parameters: int, size: tuple[int, int]) -> float:
@@ -391,27 +394,22 @@ def measure_field(
     What would take hours is measured in part and multiplied by an exact count.
     """
     result: dict[str, Any] = {
-        "schema": SCHEMA,
         "machine": describe_machine(),
         "options": asdict(options) | {"shape": list(options.shape)},
         "kind": "field",
-        "package": __version__,
-        "finished": False,
         "busy": 0.0,
-        "rows": [],
     }
-    guesses = [_GUESSES[row.kind] for row in rows]
-    for number, row in enumerate(rows):
+
+    def measure(number: int, tick: Callable[[float], None]) -> dict[str, Any]:
         result["busy"] = max(result["busy"], _busy())
-        tick = _ticks(progress, guesses, number, row.name)
-        entry = _measured(row, options, tick)
-        result["rows"].append(entry)
-        first = result["rows"][0].get("seconds")
+        entry = _measured(rows[number], options, tick)
+        first = (result["rows"] or [entry])[0].get("seconds")
         for name in ("", "_mixed_once"):
             if first and f"seconds{name}" in entry:
                 entry[f"ratio{name}"] = entry[f"seconds{name}"] / first
-        result["finished"] = number == len(rows) - 1
-        yield {**result, "rows": [dict(row) for row in result["rows"]]}
+        return entry
+
+    yield from _row_by_row(result, [row.name for row in rows], measure, progress)
 
 
 def _busy() -> float:
@@ -430,7 +428,6 @@ def _measured(
     ``seconds`` as the authors run it: RepMode mixes its kernels for every window.
     ``seconds_mixed_once``: were they mixed once for each structure.
     """
-    began = time.monotonic()
     shape, pieces = options.shape, row.pieces(options.shape)
     job: dict[str, Any] = {"task": row.kind, "shape": shape, "device": options.device}
     if row.network is None:
@@ -456,4 +453,4 @@ def _measured(
         entry |= {"pieces": pieces, "seconds": pieces * (piece + merge * mixes)}
         if mixes:
             entry["seconds_mixed_once"] = pieces * piece + row.passes * merge
-    return entry | {"took": round(time.monotonic() - began, 1)}
+    return entry

@@ -12,13 +12,14 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.evaluation.agreement import moments
 from napari_sparsessp.evaluation.baselines import (
     noise_ceiling,
     score_baselines,
@@ -35,6 +36,7 @@ from napari_sparsessp.evaluation.sweep_report import (
 )
 from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.prediction.ground_truth import survey_truth
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.report import Report
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -203,20 +205,17 @@ def run_sweep(
                     dense.rescale(prediction)
                 if dense is not None:
                     scores = dense.scores(prediction, cancellable(no_progress, cancel))
-                phases.append(_phase_scores(run, report, scores))
+                phase = PhaseScores(
+                    phase=run.phase,
+                    measured_planes=report.measured_planes,
+                    seconds=report.seconds.total,
+                    structures={name: with_fitted(its) for name, its in scores.items()},
+                )
+                phases.append(phase)
                 first = first or (prediction, report)
                 del prediction
             assert first is not None
             yield RatioResult(RatioScores.of(ratio, phases), first[1]), first[0]
-
-
-def _phase_scores(run: PlannedRun, report: Report, scores: Scores) -> PhaseScores:
-    return PhaseScores(
-        phase=run.phase,
-        measured_planes=report.measured_planes,
-        seconds=report.seconds.total,
-        structures={name: with_fitted(its) for name, its in scores.items()},
-    )
 
 
 def _predict(
@@ -257,7 +256,7 @@ class DenseReference:
 
     def __init__(self, prediction: Volume) -> None:
         self.volume = prediction
-        self._scales = [_mean_and_deviation(stack) for stack in prediction.array]
+        self._scales = [moments(stack) for stack in prediction.array]
         self.rescale(prediction)
 
     def rescale(self, prediction: Volume) -> None:
@@ -265,7 +264,7 @@ class DenseReference:
         pairs = zip(prediction.array, self._scales, strict=True)
         for stack, (mean, deviation) in pairs:
             stack -= np.float32(mean)
-            stack /= np.float32(deviation)
+            stack /= np.float32(deviation or 1.0)
 
     def scores(self, prediction: Volume, progress: Progress = no_progress) -> Scores:
         """Score a prediction that was rescaled, as `metrics.score` defines scores.
@@ -292,18 +291,6 @@ class DenseReference:
                 "r2_per_plane": [sums.r2 for sums in within],
             }
         return scores
-
-
-def _mean_and_deviation(stack: np.ndarray) -> tuple[float, float]:
-    """Of all finite values; a deviation of 1 where there is none to divide by."""
-    sums = PixelSums()
-    for plane in stack:
-        sums.update(plane, plane)
-    if not sums.count:
-        return 0.0, 1.0
-    constant = sums.r2 is None
-    deviation = 1.0 if constant else (sums.spread_truth / sums.count) ** 0.5
-    return sums.mean_truth, deviation
 
 
 def measure_baselines(
@@ -333,7 +320,9 @@ def measure_baselines(
     ceilings: dict[str, dict[str, float | None] | None] = {}
     for name, volume in plan.truth.items():
         try:
-            ceilings[name] = noise_ceiling(volume, plan.grid).scores()
+            ceilings[name] = asdict(
+                noise_ceiling(survey_truth(volume).truth, plan.grid)
+            )
         except InputError:  # too small an image for an estimate; scores stand alone
             ceilings[name] = None
     trivial = score_baselines(light, truth, plan.grid)

@@ -238,17 +238,19 @@ def _answer(report: SweepReport) -> str:
 
 
 def _trivial_pattern(report: SweepReport) -> float:
-    """Return the best Pearson within planes that needs no model."""
+    """Return the best PCC in planes that needs no model."""
     pattern = reference_scores(report, "pcc_plane")
     known = [pattern[which] for which in BASELINES]
     return max([0.0, *(value for value in known if value is not None)])
 
 
-def sweep_csv(report: SweepReport, plane_ms: float = 0.0, times: int = 1) -> str:
-    """Return a sweep as CSV text: a row for each ratio and structure.
+def write_sweep_csv(
+    report: SweepReport, path: Path, plane_ms: float = 0.0, times: int = 1
+) -> None:
+    """Write a sweep as CSV, in one step: a row for each ratio and structure.
 
-    With a heading; empty cells where a score is not defined. ``enough`` is yes
-    where the structure keeps what the report's rule asks for.
+    Empty cells where a score is not defined; ``enough`` is yes where the structure
+    keeps what the report's rule asks for. OutputError: it cannot be written.
     """
     text = io.StringIO()
     table = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
@@ -282,13 +284,6 @@ def sweep_csv(report: SweepReport, plane_ms: float = 0.0, times: int = 1) -> str
                     "enough": enough,
                 }
             )
-    return text.getvalue()
-
-
-def write_sweep_csv(
-    report: SweepReport, path: Path, plane_ms: float = 0.0, times: int = 1
-) -> None:
-    """Write `sweep_csv` to a file, in one step; raise `OutputError` if that fails."""
     with atomic_write(path, "table") as part:
         # spreadsheets take a file without this mark for another alphabet
-        part.write_text(sweep_csv(report, plane_ms, times), encoding="utf-8-sig")
+        part.write_text(text.getvalue(), encoding="utf-8-sig")

@@ -89,13 +89,7 @@ class WindowBlend:
 
 
 class Projection:
-    """Project planes over z as they come.
-
-    Parameters
-    ----------
-    how
-        ``mean`` or ``max``; NaN takes no part.
-    """
+    """``mean`` or ``max`` of planes over z as they come; NaN takes no part."""
 
     def __init__(self, how: str) -> None:
         self._how = how
@@ -156,9 +150,11 @@ class Blend:
         """Whether every tile is blended."""
         return not self.left and self.begun is None
 
-    def choices(self) -> list[int]:
-        """Tiles that may be predicted next."""
-        return [self.begun[0]] if self.begun else self.left
+    def choices(self, after: int | None = None) -> list[int]:
+        """Tiles that may be predicted next, or next after a tile is done."""
+        if self.begun and after is None:
+            return [self.begun[0]]
+        return [index for index in self.left if index != after]
 
     def add(self, index: int, rows: Sequence[int], prediction: np.ndarray) -> Box:
         """Blend in (C, D, h, w) of a tile, of some of the plan's channels."""
@@ -375,16 +371,15 @@ class StreamBlend(Blend):
         window, column = divmod(index, len(self.grid.columns))
         return window < self.grid.windows_done(self._stored[column])
 
-    def choices(self) -> list[int]:
+    def choices(self, after: int | None = None) -> list[int]:
         """The next window of the column that is under way, or the first of each."""
-        if self.begun:
+        if self.begun and after is None:
             return [self.begun[0]]
         firsts: dict[int, int] = {}
-        for index in self.left:
+        for index in super().choices(after):
             firsts.setdefault(self.grid.column(index).index, index)
-        if self._column in firsts:
-            return [firsts[self._column]]
-        return list(firsts.values())
+        column = self._column if after is None else self.grid.column(after).index
+        return [firsts[column]] if column in firsts else list(firsts.values())
 
     def finish(self) -> None:
         """Put columns together that cross-fade, now that all are there."""

@@ -14,14 +14,9 @@ _ROWS = ("voxel_size", "tile", "normalisation")
 
 
 def command_of(request: PredictionRequest, out: str | Path) -> list[str]:
-    """Return the words of ``sparsessp predict …`` for a request of paths.
+    """Return the words of ``sparsessp predict …`` for a request, without defaults.
 
-    Defaults are left out.
-
-    Raises
-    ------
-    InputError
-        A field has no option; `request_text` has all of them.
+    InputError: a field has no option; `request_text` has all of them.
     """
     fields = fields_set(request)
     # A name that begins with a dash would be taken for an option.

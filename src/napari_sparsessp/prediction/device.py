@@ -49,13 +49,7 @@ def list_devices() -> list[DeviceInfo]:
 
 
 def choose_device(wanted: str) -> "torch.device":
-    """Return the device of this machine that a request means.
-
-    Raises
-    ------
-    InputError
-        Unknown, or not on this machine; the message lists those that are.
-    """
+    """Return the device that a request means; InputError lists those that are here."""
     import torch
 
     available = [device.id for device in list_devices() if device.available]
@@ -167,18 +161,9 @@ _NO_LIMIT = 2**60
 
 
 def free_bytes(device: str = "cpu") -> int | None:
-    """Bytes that a prediction could take on a device.
+    """Bytes that a prediction could take on a device; None where it is not known.
 
     Never loads torch: the memory of a GPU is known once something else has loaded it.
-
-    Parameters
-    ----------
-    device
-        ``cpu``, ``cuda:N`` or ``mps``.
-
-    Returns
-    -------
-    None where it is not known.
     """
     if device == "cpu":
         return _free_here()

@@ -7,7 +7,6 @@ that they had in what the model learned from, which its card keeps.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -57,79 +56,65 @@ _BLOCK = 8
 _QUIET = 1e-12
 
 
-@dataclass(frozen=True)
-class _Side:
-    """Words for a trait above or below its range: name, meaning and advice."""
-
-    what: str
-    meaning: str
-    advice: str
-
-
-_NOISE = _Side(
-    "the finest detail is {factor} times stronger",
-    "noise, or pixels smaller than the voxel size says",
-    "record with more light or average, and check the voxel size",
-)
-_BLUR = _Side(
-    "the finest detail is {factor} times weaker",
+_BLUR = (
     "smoothed, out of focus, or pixels larger than the voxel size says",
     "give the image as it was recorded, and check the voxel size",
 )
-_SIDES: dict[tuple[str, bool], _Side] = {
-    ("finest", True): _NOISE,
-    ("finest", False): _BLUR,
-    ("fine", True): _Side(
-        "fine detail is {factor} times stronger",
+_SIDES: dict[tuple[str, bool], tuple[str, str, str]] = {
+    ("finest", True): (
+        "your image is noisier than",
+        "noise, or pixels smaller than the voxel size says",
+        "record with more light or average, and check the voxel size",
+    ),
+    ("finest", False): ("your image is blurrier than", *_BLUR),
+    ("fine", True): (
+        "your image has more fine detail than",
         "noise, other cells, or pixels smaller than the voxel size says",
         "check channel and voxel size",
     ),
-    ("fine", False): _Side(
-        "fine detail is {factor} times weaker",
-        "smoothed, out of focus, or pixels larger than the voxel size says",
-        "give the image as it was recorded, and check the voxel size",
-    ),
-    ("coarse", True): _Side(
-        "slow changes of brightness are {factor} times stronger",
+    ("fine", False): ("your image is blurrier than", *_BLUR),
+    ("coarse", True): (
+        "your image is more uneven than",
         "uneven light, objects out of focus, or pixels larger than the voxel size says",
         "correct the illumination, and check the voxel size",
     ),
-    ("coarse", False): _Side(
-        "slow changes of brightness are {factor} times weaker",
+    ("coarse", False): (
+        "your image is more even than",
         "cells without surroundings, a filtered image, or another contrast",
         "check that it is the transmitted-light channel as it was recorded",
     ),
-    ("skewness", True): _Side(
-        "it has more of bright spots on dark ground",
+    ("skewness", True): (
+        "your image has more bright spots on dark ground than",
         "fluorescence or another contrast",
         "check the channel",
     ),
-    ("skewness", False): _Side(
-        "it has more of dark spots on bright ground",
+    ("skewness", False): (
+        "your image has more dark spots on bright ground than",
         "an inverted image or another contrast",
         "check the channel",
     ),
-    ("peaks", True): _Side(
-        "a few spots carry most of its contrast",
+    ("peaks", True): (
+        "your image has more of its contrast in a few spots than",
         "fluorescence, dirt, or another contrast",
         "check the channel",
     ),
-    ("peaks", False): _Side(
-        "its brightness hardly rises above one level",
+    ("peaks", False): (
+        "your image has less contrast above its background than",
         "a clipped image or a test pattern",
         "check the channel",
     ),
-    ("alike", True): _Side(
-        "neighbouring planes are more alike",
+    ("alike", True): (
+        "neighbouring planes are more alike than in",
         "planes closer in z than the voxel size says, copies, or no change with focus",
         "check the step in z",
     ),
-    ("alike", False): _Side(
-        "neighbouring planes are less alike",
+    ("alike", False): (
+        "neighbouring planes are less alike than in",
         "noise, movement, or planes farther apart in z than the voxel size says",
         "check the step in z",
     ),
 }
+"""A trait above or below its range in words: what, what it may mean, advice."""
 
 _LOGARITHMS = ("coarse", "fine", "finest")
 
@@ -149,52 +134,45 @@ SEEN = "this stack was used to train the model; its scores say nothing about new
 def check(plan: Plan) -> tuple[str, ...]:
     """Describe in what an image is unlike the data that the model learned from.
 
-    Only the first time point is looked at, up to eight of its planes, in windows.
-
-    Returns
-    -------
-    Sentences: what, how far, what it may mean and what to do; empty where nothing
-    is unlike, and for a model whose card has no `familiarity`. A stack that the model
-    learned from is named first.
-
-    Raises
-    ------
-    InputError
-        The image is damaged.
+    Sentences: what, how far, what it may mean and what to do; none for a model whose
+    card has no `familiarity`, but that it learned from this very stack. Only the first
+    time point that shows anything is looked at, up to eight of its planes, in windows.
+    InputError: the image is damaged.
     """
     card = plan.card
-    found = []
+    seen: tuple[str, ...] = ()
     if card.training_images and content_hash(plan.volume) in card.training_images:
-        found.append(SEEN)
+        seen = (SEEN,)
     if not card.familiarity:
-        return tuple(found)
-    found += _channel_words(plan.volume, card)
+        return seen
     traits, distance = measure(plan)
-    found += _recording(traits)
     unlike = _outside(traits, distance, card.familiarity)
-    return (*found, *(_sentence(*trait, card) for trait in unlike))
+    sentences = [_sentence(*trait, card) for trait in unlike]
+    return (
+        *(*seen, *_channel_words(plan.volume, card)),
+        *(*_recording(traits), *sentences),
+    )
 
 
 def measure(plan: Plan) -> tuple[dict[str, float], float]:
     """Measure the traits of a plan's measured planes, as its model would see them.
 
-    Returns
-    -------
-    traits
-        As `image_traits` and `recording_traits` name them.
-    distance
-        µm between neighbouring measured planes that were compared; 0 of one plane.
+    And the distance in µm of the measured planes that were compared; 0 of one plane.
     """
     view, pixel = plan.view, plan.input_pixel
     pairs = neighbours(len(view.planes)) or [(0, 0)]
     used = sorted({plane for pair in pairs for plane in pair})
     place = {plane: number for number, plane in enumerate(used)}
-    volume = plan.volume if plan.times is None else plan.volume.time(plan.times[0])
-    flat = []
-    for piece in _pieces(volume, [view.planes[k] for k in used], plan):
-        finite = np.isfinite(piece)
-        mean = piece[finite].mean() if finite.any() else 0
-        flat.append(piece if finite.all() else np.where(finite, piece, mean))
+    flat: list[np.ndarray] = []
+    for time in plan.times or (None,):
+        volume = plan.volume if time is None else plan.volume.time(time)
+        flat = []
+        for piece in _pieces(volume, [view.planes[k] for k in used], plan):
+            finite = np.isfinite(piece)
+            mean = piece[finite].mean() if finite.any() else 0
+            flat.append(piece if finite.all() else np.where(finite, piece, mean))
+        if any(np.ptp(piece) > 0 for piece in flat):  # the first that is not blank
+            break
     seen = [resample_yx(piece, pixel, plan.model_pixel) for piece in flat]
     compared = [
         (place[lower], place[upper]) for lower, upper in pairs if lower != upper
@@ -293,29 +271,15 @@ def _widths(value: float, low: float, high: float) -> float:
 
 
 def fisher(correlation: float) -> float:
-    """Return artanh r, whose chance error is the same for every r (Fisher 1921).
-
-    Parameters
-    ----------
-    correlation
-        Clipped to ±0.9999.
-    """
+    """Return artanh r, whose chance error is the same for every r (Fisher 1921)."""
     return float(np.arctanh(np.clip(correlation, -0.9999, 0.9999)))
 
 
 def range_at(ranges: tuple[Range, ...], distance: float) -> tuple[float, float] | None:
-    """Return the range of a trait at a distance of planes.
+    """Return the range of a trait at a distance of planes in µm.
 
-    Parameters
-    ----------
-    ranges
-        One, where the distance does not matter; else one for each, ascending.
-    distance
-        µm
-
-    Returns
-    -------
-    Low and high; None beyond the distances that are known.
+    `ranges` are one, where the distance does not matter, or one for each, ascending.
+    None beyond the distances that are known.
     """
     if not ranges:
         return None
@@ -330,15 +294,16 @@ def range_at(ranges: tuple[Range, ...], distance: float) -> tuple[float, float] 
 
 
 def _sentence(name: str, far: float, excess: float, card: ModelCard) -> str:
-    kind = name.split("_")[0]
-    side = _SIDES[kind, excess > 0]
-    times = 10 ** abs(excess)
-    what = side.what.format(factor=f"{times:.2g}" if times < 100 else "over 100")
-    if name not in _LOGARITHMS:
-        what += f" (by {far:.2g} times the usual range)"
+    what, meaning, advice = _SIDES[name.split("_")[0], excess > 0]
+    measure = f"{far:.2g} times the usual range beyond it"
+    if name in _LOGARITHMS:
+        times = 10 ** abs(excess)
+        factor = f"{times:.2g}" if times < 100 else "over 100"
+        band = "slow changes" if name == "coarse" else f"{name} detail"
+        measure = f"{band} {factor} times {'stronger' if excess > 0 else 'weaker'}"
     return (
-        f"{what} than in anything that {card.id} learned from: {side.meaning}; "
-        f"expect invented structures, {side.advice}"
+        f"{what} the training images of {card.id} ({measure}): {meaning}; structures "
+        f"may be invented: {advice}"
     )
 
 
@@ -369,25 +334,12 @@ def image_traits(
 ) -> dict[str, float]:
     """Measure what the network gets to see.
 
-    Parameters
-    ----------
-    pieces
-        (n, h, w), windows of the same planes; finite.
-    pairs
-        Which of the planes are neighbours.
-    pixel
-        µm of the pieces' pixels.
-    nyquist
-        Highest frequency in cycles/µm that the camera's pixels could show; bands
-        beyond it are left out.
-
-    Returns
-    -------
     ``coarse``, ``fine``, ``finest``: log10 of a band's power over that of the
     middle. ``skewness``, ``peaks``: of the coarse and middle bands together, the
     third moment, and log10 of the fourth. ``alike_middle``, ``alike_fine``:
-    correlation of neighbouring planes within the band. What cannot be measured
-    (too small a field, a single plane) is left out.
+    correlation of neighbouring planes within the band. What cannot be measured (too
+    small a field, a single plane, beyond the camera's `nyquist` in cycles/µm) is left
+    out. `pieces` are finite windows (n, h, w) of the same planes, `pairs` neighbours.
     """
     power = dict.fromkeys(BANDS, 0.0)
     cross = dict.fromkeys(BANDS, 0.0)

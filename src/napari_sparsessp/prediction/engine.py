@@ -22,7 +22,11 @@ from napari_sparsessp.prediction.device import wake_device
 from napari_sparsessp.prediction.domain_shift import check
 from napari_sparsessp.prediction.inference import Inference
 from napari_sparsessp.prediction.input_stack import InputStack, read_stack
-from napari_sparsessp.prediction.normalisation import Normalisation, left_out_note
+from napari_sparsessp.prediction.normalisation import (
+    BlankImage,
+    Normalisation,
+    left_out_note,
+)
 from napari_sparsessp.prediction.plan import Plan, fit_to_machine, plan_prediction
 from napari_sparsessp.prediction.report import (
     ModelId,
@@ -40,6 +44,7 @@ from napari_sparsessp.prediction.scoring import Scorer
 from napari_sparsessp.prediction.tiling import (
     Box,
     Part,
+    Tile,
     TileSize,
     needed_for,
     next_tile,
@@ -187,12 +192,8 @@ class Writer:
 class ArrayWriter(Writer):
     """Keep a prediction in memory; given again, it resumes a run that was cancelled.
 
-    It holds voxels, neither network nor input; the result is that of one run.
-
-    Parameters
-    ----------
-    buffer
-        float32 zeros of the plan's output shape to predict into.
+    It holds voxels, neither network nor input; the result is that of one run. A
+    `buffer` that is given is float32 zeros of the plan's output shape.
     """
 
     in_memory = True
@@ -429,6 +430,7 @@ class _Run:
         shown = slot if plan.times else None
         blend = writer.blend(slot)
         self.scorer.start(time, writer.sums(slot))
+        stack = None
         if not blend.finished:
             stack = self._read(slot, time)
             if self.loaded is None:
@@ -450,22 +452,29 @@ class _Run:
             if seen is not None and seen[0] in (None, shown):
                 visible = plan.on_model_grid(seen[1])
             index = next_tile(wanted, plan.tiles, visible)
+            rest = blend.choices(after=index)
+            following = next_tile(rest, plan.tiles, visible) if rest else index
+            if stack is not None:
+                stack.following = plan.tiles[following]
             yield from self._tile(stack, blend, index, shown)
         self._close()
         blend.finish()
         for structure in plan.structures:
             yield StructureDone(structure, shown)
-        writer.scores[slot] = self.scorer.final(writer.output(slot))
+        scale = writer.scaling(slot)
+        blank = scale is not None and not scale.std
+        writer.scores[slot] = {} if blank else self.scorer.final(writer.output(slot))
 
     def _tile(
-        self, stack: InputStack, blend: Blend, index: int, shown: int | None
+        self, stack: InputStack | None, blend: Blend, index: int, shown: int | None
     ) -> Iterator[Event]:
-        """Predict a tile, or what is missing of its passes."""
+        """Predict a tile, or what is missing of its passes; NaN without a stack."""
         plan, tile, writer = self.plan, self.plan.tiles[index], self.writer
         there = blend.begun[1] if blend.begun else set()
         repeated = blend.repeated(index)
         started = clock.perf_counter()
-        for rows, prediction in self.inference.predict(stack, tile):
+        passes = self.inference.predict(stack, tile) if stack else self._blank(tile)
+        for rows, prediction in passes:
             if there.issuperset(rows):
                 continue
             box = blend.add(index, rows, prediction)
@@ -491,15 +500,35 @@ class _Run:
                 self.progress(writer.done, plan.total_tiles)
             started = clock.perf_counter()
 
-    def _read(self, slot: int, time: int | None) -> InputStack:
+    def _read(self, slot: int, time: int | None) -> InputStack | None:
+        """Open a time point; None for a blank one of several, which is left so."""
         noted = self.writer.scaling(slot)
+        if noted is not None and not noted.std:
+            return None
         known = None if noted is None else Normalisation(noted.mean, noted.std)
-        self.stack = stack = read_stack(self.plan, time, self.progress, known)
+        try:
+            self.stack = stack = read_stack(self.plan, time, self.progress, known)
+        except BlankImage:
+            if len(self.plan.times or ()) < 2:
+                raise
+            planes = tuple(self.plan.view.planes)
+            self.writer.note_scaling(slot, Scaling(mean=0, std=0, left_out=planes))
+            return None
         if noted is None:
             scale = stack.normalisation
             scaling = Scaling(mean=scale.mean, std=scale.std, left_out=stack.left_out)
             self.writer.note_scaling(slot, scaling)
         return stack
+
+    def _blank(self, tile: Tile) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Give a tile of a blank time point, in the passes of the others."""
+        count, names = len(self.plan.structures), len(self.plan.channels)
+        groups = [range(names)]
+        if self.plan.passes > 1:
+            groups = [range(row, names, count) for row in range(count)]
+        for group in groups:
+            size = [side.stop - side.start for side in tile.box]
+            yield [*group], np.full((len(group), *size), np.nan, np.float32)
 
     def _close(self) -> None:
         """Release the input, and the thread that may read it."""
@@ -513,10 +542,21 @@ class _Run:
         scalings = [scale for scale in map(writer.scaling, slots) if scale is not None]
         times: Sequence[int | None] = plan.times or (None,)
         notes = [*self.scorer.notes, *self.inference.notes]
-        left_out = left_out_note(
-            {time: scale.left_out for time, scale in zip(times, scalings, strict=False)}
-        )
+        pairs = list(zip(times, scalings, strict=False))
+        left_out = left_out_note({time: one.left_out for time, one in pairs if one.std})
         notes += [left_out] if left_out else []
+        blank = [str(time) for time, scale in pairs if not scale.std]
+        if len(blank) == len(pairs):
+            raise BlankImage(
+                "every time point is blank, so there is nothing to predict from; check "
+                "that the right channel and file were chosen"
+            )
+        if blank:
+            which = f"time point{'s' * (len(blank) > 1)} {', '.join(blank)}"
+            notes.append(
+                f"{len(blank)} of {len(pairs)} time points show nothing and are left "
+                f"blank (NaN): {which}"
+            )
         return Report(
             package=__version__,
             model=ModelId(id=self.model.card.id, sha256=self.model.sha256),

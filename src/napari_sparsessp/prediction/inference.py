@@ -42,11 +42,7 @@ fast."""
 
 @dataclass(frozen=True)
 class DihedralTransform:
-    """A mirror image or not, then quarter turns.
-
-    Sides of the field change places where `quarters` is odd; extents that are
-    multiples of a network's stride remain so.
-    """
+    """A mirror image or not, then quarter turns."""
 
     mirrored: bool  # Along x, before it is turned
     quarters: int  # Turns by 90° from y to x, 0 to 3
@@ -66,37 +62,6 @@ TRANSFORMS = tuple(
     DihedralTransform(mirrored, n) for mirrored in (False, True) for n in range(4)
 )
 """All eight; the first leaves the field as it is."""
-
-
-class RunningMoments:
-    """Mean and standard deviation of arrays that come one after the other.
-
-    The memory of two arrays, however many come (Welford, Technometrics 4:419, 1962).
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean: torch.Tensor | None = None  # Of what has come
-        self._squares: torch.Tensor | None = None
-
-    def add(self, values: "torch.Tensor") -> None:
-        """Count one more array; all are of one shape."""
-        import torch
-
-        self.count += 1
-        if self.mean is None or self._squares is None:
-            # A copy: the mean is updated in place, so the caller's array is left alone.
-            self.mean = values.clone()
-            self._squares = torch.zeros_like(values)
-            return
-        offset = values - self.mean
-        self.mean += offset / self.count
-        self._squares += offset * (values - self.mean)
-
-    def deviation(self) -> "torch.Tensor":
-        """Return the root mean square deviation from the mean."""
-        assert self._squares is not None
-        return (self._squares / self.count).sqrt()
 
 
 class Forward:
@@ -131,14 +96,9 @@ class Forward:
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Predict what a tile keeps, one pass of the decoder after the other.
 
-        Yields
-        ------
-        rows
-            Channels of the plan: all, where one pass gives all; otherwise a structure,
-            and its deviation where that is asked for.
-        prediction
-            (C, D, H, W) float32 of ``tile.box``; NaN where only masked pixels count.
-            The next tile may write over it.
+        Yields channels of the plan (all, or a structure and its deviation where each is
+        a pass) and (C, D, H, W) float32 of ``tile.box``, NaN where only masked pixels
+        count; the next tile may write over it.
         """
         import torch
 
@@ -185,19 +145,23 @@ class Forward:
         import torch
 
         request = self._plan.request
-        spread = RunningMoments()
-        untouched = None
-        for transform in self._transforms:
+        untouched = mean = squares = torch.zeros(())
+        for number, transform in enumerate(self._transforms):
             turned = transform.apply(source).contiguous(memory_format=self._layout)
             values = self._network.decode(self._network.encode(turned), outputs)
             values = transform.undo(values)[0][keep].float()
-            untouched = values if untouched is None else untouched
-            spread.add(values)
-        chosen = spread.mean if request.tta else untouched
-        assert chosen is not None
+            if not number:
+                untouched, mean = values, values.clone()
+                squares = torch.zeros_like(values)
+                continue
+            # Of two arrays' memory, however many come (Welford, Technometrics 4:419).
+            offset = values - mean
+            mean += offset / (number + 1)
+            squares += offset * (values - mean)
+        chosen = mean if request.tta else untouched
         if not request.uncertainty:
             return chosen
-        deviation = spread.deviation()
+        deviation = (squares / len(self._transforms)).sqrt()
         for row, output in enumerate(outputs):
             calibration = self._plan.card.uncertainty.get(self._names[output])
             if calibration is not None:
@@ -350,15 +314,8 @@ def cancellable_network(
 ) -> Iterator[None]:
     """Let a run with this network end before its next layer once `cancel` is set.
 
-    A run that is given the same event then ends with `Cancelled`; what was done of the
-    tile is lost. Without it, a run ends before its next tile.
-
-    Parameters
-    ----------
-    network
-        A copy of it, for another device, is interrupted as well.
-    cancel
-        None changes nothing.
+    So does one with a copy of it for another device. A run that is given the same event
+    then ends with `Cancelled`; without it, before its next tile.
     """
     if cancel is None:
         yield

@@ -16,9 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.prediction.normalisation import Normalisation, Survey, normalised
+from napari_sparsessp.prediction.normalisation import (
+    BlankImage,
+    Normalisation,
+    Survey,
+    normalised,
+)
 from napari_sparsessp.prediction.plan import Plan
-from napari_sparsessp.prediction.tiling import Prefetch, Tile, inside
+from napari_sparsessp.prediction.tiling import Tile, inside
 from napari_sparsessp.resampling import LateralResampling
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.volume import Volume, as_float32
@@ -34,20 +39,20 @@ AT_ONCE = 64 * 2**20
 """Bytes, about, that are read in one go."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class InputStack:
     """Measured planes, as the network takes them; all others never get here."""
 
     # (n, H', W') normalised, on the model's pixels, padded at the far edges to
     # multiples of the network's stride
-    pixels: "PixelsInMemory | PixelsFromFile"
+    pixels: "Pixels"
     weights: "torch.Tensor"  # (D, n) share of each measured plane in each dense plane
     distance: "torch.Tensor"  # (D,) signed distance to the nearest measured plane
     nearest: np.ndarray  # (D,) which measured plane is nearest
     normalisation: Normalisation
     # Planes of the input that took no part in the normalisation
     left_out: tuple[int, ...]
-    prefetch: Prefetch  # Guesses which tile is next
+    following: Tile | None = None  # Which will be next: its input is read meanwhile
 
     def window(self, tile: Tile) -> tuple["torch.Tensor", "torch.Tensor"]:
         """Interpolated input (D, h, w) of a tile, and distance (D,) of its planes."""
@@ -56,9 +61,8 @@ class InputStack:
         planes, used, rows, columns = self._needed(tile)
         area = torch.from_numpy(self.pixels.area(used, rows, columns))
         dense = torch.einsum("dn,nhw->dhw", self.weights[planes][:, used], area)
-        following = self.prefetch.after(tile)
-        if following is not None:
-            self.pixels.expect(*self._needed(following)[1:])
+        if self.following is not None:
+            self.pixels.expect(*self._needed(self.following)[1:])
         # Planes beyond the volume repeat its ends.
         return dense, self.distance[planes] + (torch.arange(*tile.z) - planes)
 
@@ -111,7 +115,8 @@ def read_stack(
     except InputError as error:
         if time is None:
             raise
-        raise InputError(f"time point {time}: {error}") from error
+        advice = "choose the time points before and after it"
+        raise type(error)(f"time point {time}: {error}, or {advice}") from error
     return InputStack(
         pixels,
         torch.from_numpy(plan.view.weights(plan.card.interpolation)),
@@ -119,7 +124,6 @@ def read_stack(
         plan.view.weights("nearest").argmax(1),
         scale,
         tuple(plan.view.planes[plane] for plane in scale.left_out),
-        Prefetch(plan.tiles),
     )
 
 
@@ -129,7 +133,7 @@ def _read_whole(
     lateral: LateralResampling,
     progress: Progress,
     known: Normalisation | None,
-) -> "tuple[PixelsInMemory | PixelsFromFile, Normalisation]":
+) -> "tuple[Pixels, Normalisation]":
     planes = volume.planes(plan.view.planes)
     count, height, width = planes.shape
     survey = Survey((count, height, width), plan.card.scaling)
@@ -150,7 +154,8 @@ def _read_whole(
             plane[bad[index]] = scale.mean
             invalid[index] = lateral(bad[index].astype(np.float32)) > 0
         result[index] = np.pad(normalised(lateral(plane), scale), padding, mode="edge")
-    return PixelsInMemory(result, invalid), scale
+    whole = tuple(range(count)), (slice(0, size[0]), slice(0, size[1]))
+    return Pixels(lateral, scale, block=_Area(*whole, result, invalid)), scale
 
 
 def _read_by_region(
@@ -159,7 +164,7 @@ def _read_by_region(
     lateral: LateralResampling,
     progress: Progress,
     known: Normalisation | None,
-) -> "tuple[PixelsInMemory | PixelsFromFile, Normalisation]":
+) -> "tuple[Pixels, Normalisation]":
     planes = plan.view.planes
     source = DecodedPlanes(volume, planes, _share(plan) // KEPT_PART)
     height, width = volume.shape[-2:]
@@ -172,7 +177,7 @@ def _read_by_region(
     _check_invalid(plan, survey.invalid, height * width)
     scale = known or survey.result()
     mask = bool(survey.invalid.any())
-    return PixelsFromFile(source, lateral, scale, mask=mask), scale
+    return Pixels(lateral, scale, source, mask=mask), scale
 
 
 def _share(plan: Plan) -> int:
@@ -195,7 +200,7 @@ def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
     if not invalid.any():
         return
     if (invalid == size).all():
-        raise InputError(
+        raise BlankImage(
             "every value of the image is NaN or infinite, so there is nothing to "
             "predict from; check that the right channel and file were chosen"
         )
@@ -207,35 +212,6 @@ def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
         f"{plan.view.planes[where]}; mend the file, or ask to mask them "
         "(--mask-invalid)"
     )
-
-
-@dataclass(eq=False)
-class PixelsInMemory:
-    """Pixels that were read once."""
-
-    # (n, H, W) float32, padded at the far edges to multiples of the stride
-    _planes: np.ndarray
-    # (n, H, W) bool, not padded; None where nothing is NaN or infinite
-    _invalid: np.ndarray | None
-
-    def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        """Return a part of some measured planes, (k, h, w) float32; read only."""
-        return self._planes[list(planes), rows, columns]
-
-    def masked(
-        self, planes: Sequence[int], rows: slice, columns: slice
-    ) -> np.ndarray | None:
-        """Return where the input was NaN or infinite, bool (k, h, w); None: nowhere."""
-        if self._invalid is None:
-            return None
-        return self._invalid[list(planes), rows, columns]
-
-    def expect(self, planes: Sequence[int], rows: slice, columns: slice) -> None:
-        """Do nothing: all is in memory."""
-
-    def close(self) -> None:
-        """Release the planes."""
-        self._planes, self._invalid = np.empty((0, 0, 0), np.float32), None
 
 
 Span = tuple[slice, slice]  # rows and columns
@@ -385,8 +361,8 @@ class DecodedPlanes:
         )
 
 
-class PixelsFromFile:
-    """Pixels that are read, resampled and normalised region by region.
+class Pixels:
+    """Pixels of the measured planes: all, or read and normalised region by region.
 
     One thread reads; while the network computes, it reads what is expected next. It
     ends with `close`, or with the last reference to this object.
@@ -394,27 +370,29 @@ class PixelsFromFile:
 
     def __init__(
         self,
-        source: DecodedPlanes,
         lateral: LateralResampling,
         normalisation: Normalisation,
+        source: DecodedPlanes | None = None,  # None where `block` holds everything
         *,
-        mask: bool,
+        mask: bool = False,
+        block: _Area | None = None,
     ) -> None:
-        self._source, self._lateral = source, lateral
-        self._normalisation, self._mask = normalisation, mask
+        self.source, self._lateral = source, lateral
+        self._normalisation = normalisation
+        self._mask = mask or (block is not None and block.mask is not None)
         self._reader = ThreadPoolExecutor(1, "read-ahead")
         self._coming: Future[_Area] | None = None
-        self._block: _Area | None = None
+        self._block = block
 
     def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        """Return a part of some planes; see `PixelsInMemory.area`."""
+        """Return a part of some measured planes, (k, h, w) float32; read only."""
         block, place = self._holding(planes, (rows, columns))
         return block.pixels[place]
 
     def masked(
         self, planes: Sequence[int], rows: slice, columns: slice
     ) -> np.ndarray | None:
-        """Return where the input was NaN or infinite; None: nowhere."""
+        """Return where the input was NaN or infinite, bool (k, h, w); None: nowhere."""
         if not self._mask:
             return None
         block, place = self._holding(planes, (rows, columns))
@@ -423,7 +401,7 @@ class PixelsFromFile:
 
     def expect(self, planes: Sequence[int], rows: slice, columns: slice) -> None:
         """Read the area that will be wanted next, in the background."""
-        if self._coming is None:
+        if self._coming is None and self.source is not None:
             wanted = tuple(planes), (rows, columns), self._block
             self._coming = self._reader.submit(self._load, *wanted)
 
@@ -431,7 +409,8 @@ class PixelsFromFile:
         """Stop reading and release everything."""
         self._reader.shutdown(wait=False, cancel_futures=True)
         self._coming = self._block = None
-        self._source.close()
+        if self.source is not None:
+            self.source.close()
 
     def _holding(
         self, planes: Sequence[int], area: Span
@@ -466,7 +445,8 @@ class PixelsFromFile:
         )
         padding = [(0, a.stop - b.stop) for a, b in zip(area, (y, x), strict=True)]
         new = [plane for plane in planes if plane not in known]
-        read = self._source.parts(new, *self._lateral.source(y, x))
+        assert self.source is not None
+        read = self.source.parts(new, *self._lateral.source(y, x))
         for index, plane in enumerate(planes):
             if plane in known:
                 assert last is not None

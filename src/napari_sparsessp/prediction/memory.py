@@ -195,17 +195,7 @@ def activation_bytes(
     *,
     turned: bool = False,
 ) -> int:
-    """Peak of one pass, weights left aside; never below the measured one.
-
-    Parameters
-    ----------
-    pixels
-        Height times width of what the network sees.
-    outputs
-        Structures that the pass gives.
-    turned
-        Whether transforms are averaged.
-    """
+    """Peak of one pass over (H × W) pixels, without weights; never below the real."""
     copies = TURNED_COPIES if turned else 1
     features = pass_footprint(config, outputs).bytes_of(pixels, precision, copies)
     return int(SCRATCH * features) + SCRATCH_BYTES

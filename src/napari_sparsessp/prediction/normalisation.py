@@ -39,6 +39,10 @@ FINEST = 64
 Scaling = Literal["robust", "zscore", "none"]
 
 
+class BlankImage(InputError):
+    """All values are the same, or none is a number: nothing to predict from."""
+
+
 @dataclass(frozen=True)
 class Normalisation:
     """Input values become (value − mean) / std."""
@@ -85,17 +89,17 @@ class Survey:
 
     def result(self) -> Normalisation:
         """Mean and deviation of what was counted, all of the stack."""
-        left_out = empty_planes(self._planes())
+        left_out = empty_planes(self.sampled())
         if self._rows is None:
-            mean, std = _clipped(self._planes(), left_out)
+            mean, std = _clipped(self.sampled(), left_out)
         else:
             mean, std = self._rows.total(left_out)
         if not std > 1e-9 * max(abs(mean), 1e-30):
-            raise InputError(
+            raise BlankImage(
                 "the image is constant, so there is nothing to predict from; check "
                 "that the right channel and file were chosen"
             )
-        # All is computed in 32 bits, in which a large level swallows the image.
+        # In the 32 bits that networks take, a large level swallows the image.
         if std < FINEST * float(np.spacing(np.float32(abs(mean)))):
             raise InputError(
                 f"the values lie so far from zero (around {mean:.3g}) that their "
@@ -105,8 +109,8 @@ class Survey:
             return Normalisation(0.0, 1.0)
         return Normalisation(mean, std, left_out)
 
-    def _planes(self) -> list[np.ndarray]:
-        """Sampled values of each plane; NaN where invalid."""
+    def sampled(self) -> list[np.ndarray]:
+        """Return some values of each plane; NaN where invalid."""
         size = self._shape[1] * self._shape[2]
         starts = [-(-plane * size // self._step) for plane in range(self._shape[0] + 1)]
         return [
@@ -116,22 +120,8 @@ class Survey:
 
 
 def normalise(planes: np.ndarray, scaling: str = "robust") -> Normalisation:
-    """Mean and standard deviation of the finite values, as the model wants them.
-
-    Parameters
-    ----------
-    planes
-        (n, H, W): all measured planes.
-    scaling
-        See `Survey`; ``none`` gives 0 and 1.
-
-    Raises
-    ------
-    InputError
-        The image is constant.
-    """
-    count, height, width = planes.shape
-    survey = Survey((count, height, width), scaling)
+    """Mean and deviation of the finite values of all measured planes (n, H, W)."""
+    survey = Survey(planes.shape, scaling)  # type: ignore[arg-type]
     for index, plane in enumerate(planes):
         survey.add(index, 0, plane)
     return survey.result()
@@ -160,23 +150,29 @@ def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
     return tuple(index for index, is_flat in enumerate(flat) if is_flat)
 
 
-def left_out_note(by_time: Mapping[int | None, Iterable[int]]) -> str | None:
-    """Describe which planes took no part in the normalisation."""
+def plane_list(by_time: Mapping[int | None, Iterable[int]]) -> str:
+    """Name planes for people; empty where there are none."""
     found = {time: list(planes) for time, planes in by_time.items()}
     found = {time: planes for time, planes in found.items() if planes}
     if not found:
-        return None
+        return ""
     time, planes = next(iter(found.items()))
-    which = ", ".join(map(str, planes[:8])) + (", …" if len(planes) > 8 else "")
+    ends = [k for k in planes if {k - 1, k + 1} - {*planes}]
+    runs = [f"{k}–" if k + 1 in planes else f"{k}, " for k in ends]
+    which = "".join(runs[:8]).rstrip(", ") + ", …" * (len(runs) > 8)
     text = f"plane{'s' if len(planes) > 1 else ''} {which}"
     if time is not None:
         text += f" of time point {time}"
-    if len(found) > 1:
-        text += f" (and planes of {len(found) - 1} more)"
-    many = len(planes) > 1 or len(found) > 1
-    return (
-        f"{text} {'are' if many else 'is'} empty or saturated and took no part in the "
-        "normalisation; expect nothing right there and in the planes around"
+    return text + f" (and planes of {len(found) - 1} more)" * (len(found) > 1)
+
+
+def left_out_note(by_time: Mapping[int | None, Iterable[int]]) -> str:
+    """Describe which planes took no part in the normalisation."""
+    text = plane_list(by_time)
+    return text and (
+        f"{text} {'are' if text.startswith('planes') or '(' in text else 'is'} empty "
+        "or saturated and took no part in the normalisation; expect nothing right "
+        "there and in the planes around"
     )
 
 

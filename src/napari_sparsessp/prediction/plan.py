@@ -279,13 +279,7 @@ def _notes(
 
 
 def one_channel(volume: Volume, channel: str | int | None) -> Volume:
-    """Take the channel that is named, or the only one.
-
-    Raises
-    ------
-    InputError
-        There is no such channel, or several and none is named.
-    """
+    """Take the channel that is named, or the only one; InputError lists several."""
     if channel is not None:
         return volume.channel(channel)
     if "C" not in volume.axes:

@@ -42,7 +42,8 @@ class Seconds(_Frozen):
 class Scaling(_Frozen):
     """Input values became (value − mean) / std, for each time point.
 
-    Planes of the input that were `left_out` are empty or saturated.
+    Planes of the input that were `left_out` are empty or saturated; all of them where
+    a time point is blank, and `std` is 0.
     """
 
     mean: float
@@ -104,23 +105,21 @@ class Report(BaseModel):
 
 
 def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Mean of each score over time points; a single one is left as it is."""
+    """Mean of each score over time points that have it; a single one is left as it is.
+
+    With ``n`` time points in which the structure was scored.
+    """
     if len(per_time) == 1:
         return per_time[0]
     result: dict[str, dict[str, Any]] = {}
-    for name in per_time[0]:
-        entry: dict[str, Any] = {}
-        for field, value in per_time[0][name].items():
-            if isinstance(value, list):
-                continue
-            known = [
-                scores[name][field]
-                for scores in per_time
-                if scores[name][field] is not None
-            ]
-            entry[field] = sum(known) / len(known) if known else None
-        entry["n"] = len(per_time)
-        result[name] = entry
+    for name in dict.fromkeys(name for scores in per_time for name in scores):
+        entries = [scores[name] for scores in per_time if name in scores]
+        result[name] = {}
+        for field, value in entries[0].items():
+            if not isinstance(value, list):
+                known = [one[field] for one in entries if one[field] is not None]
+                result[name][field] = sum(known) / len(known) if known else None
+        result[name]["n"] = len(entries)
     return result
 
 

@@ -148,13 +148,7 @@ def changed(
     structures: Sequence[str] | str | None,
     ratio: float | None,
 ) -> PredictionRequest:
-    """Return the request with some fields replaced, checked like any other.
-
-    Raises
-    ------
-    InputError
-        A field cannot be used.
-    """
+    """Return the request with some fields replaced, checked like any other."""
     changes: dict[str, Any] = {}
     if structures is not None:
         names = [structures] if isinstance(structures, str) else structures

@@ -6,7 +6,7 @@ that does not fit into memory is scored block by block, from sums alone.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -15,6 +15,11 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, score, zscore_truth
+from napari_sparsessp.prediction.ground_truth import (
+    TruthSurvey,
+    survey_note,
+    survey_truth,
+)
 from napari_sparsessp.prediction.sampling import Sampling
 from napari_sparsessp.prediction.tiling import Tile, inside
 from napari_sparsessp.resampling import grid_coverage, resample_zyx
@@ -47,17 +52,7 @@ def covered_planes(truth: Volume, grid: Grid) -> np.ndarray:
 
 
 def check_alignment(truth: Volume, grid: Grid, name: str) -> list[str]:
-    """Check that a truth shows the prediction's field.
-
-    Returns
-    -------
-    What will be done to it: resampled, planes left out.
-
-    Raises
-    ------
-    InputError
-        It is of another field of view.
-    """
+    """Check that a truth shows the prediction's field; say how it will be resampled."""
     assert truth.voxel_size is not None
     place = (truth.shape[-3:], truth.voxel_size, truth.origin)
     coverage = grid_coverage(*place, grid.shape, grid.voxel_size, grid.origin)
@@ -83,17 +78,7 @@ def check_alignment(truth: Volume, grid: Grid, name: str) -> list[str]:
 
 
 def onto_grid(truth: Volume, grid: Grid) -> np.ndarray:
-    """Resample a truth; planes that it does not reach are NaN.
-
-    Parameters
-    ----------
-    truth
-        ZYX, with a voxel size; each plane is read once.
-
-    Returns
-    -------
-    (D, H, W) float32.
-    """
+    """Resample a truth (ZYX), read once; planes that it does not reach are NaN."""
     assert truth.voxel_size is not None
     stack = resample_zyx(
         truth.planes(range(truth.shape[0])),
@@ -198,20 +183,22 @@ def _placed(
 
 
 def align_truth(
-    truth: Mapping[str, Volume], grid: Grid, time: int | None
+    truth: Mapping[str, Volume],
+    grid: Grid,
+    time: int | None,
+    note: Callable[[str, TruthSurvey], None] = lambda _name, _survey: None,
 ) -> dict[str, np.ndarray]:
-    """Read and resample the truths of one time point, z-scored.
-
-    Raises
-    ------
-    InputError
-        A truth is constant.
-    """
+    """Read, survey and resample the truths of one time point, z-scored."""
     aligned = {}
     for name, volume in truth.items():
-        stack = onto_grid(_at_time(volume, time), grid)
+        stack = _at_time(volume, time)
+        read = stack.with_(array=stack.planes(range(stack.shape[0])))
+        survey = survey_truth(read)
+        note(name, survey)
+        if survey.blank and time is not None:
+            continue  # the other time points are scored
         try:
-            aligned[name] = zscore_truth(stack)
+            aligned[name] = zscore_truth(onto_grid(survey.truth, grid))
         except InputError as error:
             raise InputError(f"truth of {name}: {error}") from error
     return aligned
@@ -241,16 +228,18 @@ class Scorer:
         self._time: int | None = None
         self._aligned: dict[str, np.ndarray] = {}
         self._sums: dict[str, PixelSums] = {}
+        self._surveys: dict[str, dict[int | None, TruthSurvey]] = {}
 
     @property
     def notes(self) -> list[str]:
-        """Scores that had to be left out."""
-        if self.fits or not self._truth:
-            return []
-        return [
-            "the truth is too large for the memory: R², MSE and Pearson are given, the "
-            "other scores are not; give more with --memory-limit"
-        ]
+        """What was left out of truths, and scores that had to be left out."""
+        notes = [survey_note(*item) for item in self._surveys.items()]
+        if not self.fits and self._truth:
+            notes.append(
+                "the truth is too large for the memory: SSIM, PSNR and NRMSE are not "
+                "given; give more with --memory-limit"
+            )
+        return [note for note in notes if note]
 
     @property
     def counts_tiles(self) -> bool:
@@ -260,11 +249,18 @@ class Scorer:
     def start(self, time: int | None, sums: dict[str, PixelSums] | None = None) -> None:
         """Read the truth of a time point."""
         self._time = time
-        self._aligned = align_truth(self._truth, self._grid, time) if self.fits else {}
+        self._aligned = {}
+        if self.fits:
+            self._aligned = align_truth(self._truth, self._grid, time, self._note)
         self._sums = {} if sums is None else sums
         if sums is not None:
             for name in self._aligned:
                 sums.setdefault(name, PixelSums())
+
+    def _note(self, name: str, survey: TruthSurvey) -> None:
+        # Without its voxels, which are not kept.
+        counts = replace(survey, truth=self._truth[name])
+        self._surveys.setdefault(name, {})[self._time] = counts
 
     def add(self, tile: Tile, rows: Sequence[int], prediction: np.ndarray) -> None:
         """Count each voxel of some channels once, in the tile whose core it lies in."""
@@ -288,8 +284,13 @@ class Scorer:
         for name, volume in self._truth.items():
             number = self._channels.index(name)
             if not self.fits:
-                stack = _at_time(volume, self._time)
-                scores[name] = _in_blocks(self._grid, stack, output, number)
+                survey = survey_truth(_at_time(volume, self._time))
+                self._note(name, survey)
+                if survey.blank and self._time is not None:
+                    continue
+                scores[name] = _in_blocks(self._grid, survey.truth, output, number)
+                continue
+            if name not in self._aligned:
                 continue
             predicted, truth = np.asarray(output[number]), self._aligned[name]
             scores[name] = score(predicted, truth)
@@ -321,62 +322,37 @@ def deviation_scores(
 
 
 def _in_blocks(grid: Grid, truth: Volume, output: Any, number: int) -> dict[str, Any]:
-    """Score in one pass over blocks: what follows from sums alone."""
-    depth = grid.shape[0]
-    planes = [PixelSums() for _ in range(depth)]
+    """Score block by block: what follows from sums alone."""
+    whole, planes = PixelSums(), [PixelSums() for _ in range(grid.shape[0])]
     for rows, columns in _blocks(grid.shape[1:]):
         true = _block_of(truth, grid, rows, columns)
-        predicted = np.asarray(output[number, :, rows, columns])
-        for sums, *pair in zip(planes, predicted, true, strict=True):
-            sums.update(*pair)
-    whole = PixelSums()
-    for sums in planes:
-        whole.merge(sums)
+        whole.update(true, true)
     if whole.r2 is None:  # what is None for a constant truth
         raise InputError(
             "the ground truth is constant, so nothing can be scored against it; "
             "choose another channel or file"
         )
     deviation = math.sqrt(whole.spread_truth / whole.count)
-    scored = [_scaled(sums, whole.mean_truth, deviation) for sums in planes]
-    total = _scaled(whole, whole.mean_truth, deviation)
+    for rows, columns in _blocks(grid.shape[1:]):
+        true = (_block_of(truth, grid, rows, columns) - whole.mean_truth) / deviation
+        predicted = np.asarray(output[number, :, rows, columns])
+        for sums, *pair in zip(planes, predicted, true, strict=True):
+            sums.update(*pair)
+    total = PixelSums()
+    for sums in planes:
+        total.merge(sums)
     within = [sums.pcc for sums in planes if sums.pcc is not None]
     return {
         "r2": total.r2,
         "mse": total.mse,
-        "mae": None,
-        "pcc": whole.pcc,
+        "mae": total.mae,
+        "pcc": total.pcc,
         "pcc_plane": float(np.mean(within)) if within else None,
         "ssim": None,
         "psnr": None,
         "nrmse": None,
-        "r2_per_plane": [sums.r2 for sums in scored],
+        "r2_per_plane": [sums.r2 for sums in planes],
     }
-
-
-def _scaled(sums: PixelSums, mean: float, deviation: float) -> PixelSums:
-    """Sums against the truth (t − mean) / deviation, of sums against t.
-
-    Σ(p − u)² = Σp'² − 2 Σp'u' + Σu'² + n (mean p − mean u)², primes for what is left
-    without the mean.
-    """
-    n = sums.count
-    shift = (sums.mean_truth - mean) / deviation
-    spread = sums.spread_truth / deviation**2
-    both = sums.spread_both / deviation
-    error = (
-        sums.spread_prediction
-        - 2 * both
-        + spread
-        + n * (sums.mean_prediction - shift) ** 2
-    )
-    return replace(
-        sums,
-        mean_truth=shift,
-        spread_truth=spread,
-        spread_both=both,
-        squared_error=max(error, 0.0),
-    )
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:

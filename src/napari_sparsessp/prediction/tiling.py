@@ -331,21 +331,20 @@ def inside(part: Sequence[slice], whole: Sequence[slice]) -> tuple[slice, ...]:
     )
 
 
-def distance_to_view(tile: Tile, box: Box) -> tuple[float, float]:
-    """Return distances of a tile from what is on screen, in voxels of the model."""
-    gap = centre = 0.0
-    for (start, stop), seen in zip(tile.core, box, strict=True):
-        low, high = float(seen.start), float(seen.stop)
-        gap += max(0.0, low - stop + 1, start - high + 1) ** 2
-        centre += ((start + stop) / 2 - (low + high) / 2) ** 2
-    return gap**0.5, centre**0.5
-
-
 def next_tile(waiting: Sequence[int], tiles: Sequence[Tile], box: Box | None) -> int:
     """Pick the index of the tile to do next: what is on screen first."""
     if box is None:
         return waiting[0]
-    return min(waiting, key=lambda index: (*distance_to_view(tiles[index], box), index))
+
+    def distance(index: int) -> tuple[float, float, int]:
+        gap = centre = 0.0
+        for (start, stop), seen in zip(tiles[index].core, box, strict=True):
+            low, high = float(seen.start), float(seen.stop)
+            gap += max(0.0, low - stop + 1, start - high + 1) ** 2
+            centre += ((start + stop) / 2 - (low + high) / 2) ** 2
+        return gap**0.5, centre**0.5, index
+
+    return min(waiting, key=distance)
 
 
 def needed_for(waiting: Sequence[int], tiles: Sequence[Tile], box: Box) -> list[int]:
@@ -358,38 +357,3 @@ def needed_for(waiting: Sequence[int], tiles: Sequence[Tile], box: Box) -> list[
             for own, part in zip(tiles[index].box, box, strict=True)
         )
     ]
-
-
-class Prefetch:
-    """Guess which tile comes next, so that its input can be read meanwhile.
-
-    Tiles come plane windows outermost, as they were cut, or column by column: all
-    windows of one place in y and x, then the next place.
-    """
-
-    def __init__(self, tiles: Sequence[Tile]) -> None:
-        self._by_window = list(tiles)
-        places = {_place(tile): None for tile in tiles}
-        order = {place: index for index, place in enumerate(places)}
-        self._by_column = sorted(tiles, key=lambda tile: (order[_place(tile)], tile.z))
-        self._in_columns = True
-        self._last: Tile | None = None
-
-    def after(self, tile: Tile) -> Tile | None:
-        """Return the tile that probably comes after this one; None where none does."""
-        last, self._last = self._last, tile
-        if last is not None and last != tile:
-            if _place(last) == _place(tile):
-                self._in_columns = True
-            elif last.z == tile.z:
-                self._in_columns = False
-        order = self._by_column if self._in_columns else self._by_window
-        try:
-            index = order.index(tile) + 1
-        except ValueError:  # a part of a tile, or one of another tiling
-            return None
-        return order[index] if index < len(order) else None
-
-
-def _place(tile: Tile) -> tuple[Span, Span]:
-    return tile.read_y, tile.read_x

@@ -10,16 +10,9 @@ def fit_calibration(
 ) -> Calibration:
     """Find floor and gain with which √(floor² + (gain·spread)²) is the error.
 
-    Least squares of the mean squared error over equally filled bins of spread, each
-    relative to itself, so that the many voxels with little error count as much as the
-    few with much.
-
-    Parameters
-    ----------
-    spread
-        (n,) standard deviation of the predictions.
-    error
-        (n,) of the prediction that is shown.
+    Least squares of the mean squared error of (n,) voxels over equally filled bins of
+    spread, each relative to itself, so that the many voxels with little error count as
+    much as the few with much.
     """
     from scipy.optimize import nnls
 

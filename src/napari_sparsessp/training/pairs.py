@@ -4,8 +4,10 @@ A list is our CSV, the published RepMode CSV, or a folder of images. In the cach
 stacks are normalised and lie on the model's pixels.
 """
 
+import codecs
 import csv
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import atomic_write, user_path
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import zscore_truth
+from napari_sparsessp.prediction.ground_truth import survey_note, survey_truth
 from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.structures import CATALOGUE
@@ -53,7 +56,7 @@ _LARGEST_LIST = 100_000_000  # bytes
 STEP_TOLERANCE = 0.1
 """Share by which a stack's step in z may differ from the grid's without a warning."""
 
-_FORM = 1  # of the cache; another number, and all is read again
+_FORM = 2  # of the cache; another number, and all is read again
 
 
 @dataclass(frozen=True)
@@ -137,21 +140,29 @@ def _of_csv(path: Path, root: Path, given: Mapping[str, Channel | None]) -> list
     try:
         if path.stat().st_size > _LARGEST_LIST:
             raise InputError(f"{path} is too large for a list of pairs; check the path")
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = [_column(name) for name in reader.fieldnames or ()]
-            rows = [
-                {_column(name): (value or "").strip() for name, value in row.items()
-                 if isinstance(name, str) and not isinstance(value, list)}
-                for row in reader
-            ]  # fmt: skip
+        content = path.read_bytes()
+        # Spreadsheets write UTF-16 with tabs, or semicolons where commas are decimals.
+        utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if utf16 else "utf-8-sig")
+        head = text.lstrip().partition("\n")[0]
+        separator = max(",;\t", key=head.count)
+        lines = io.StringIO(text, newline="")
+        reader = csv.DictReader(lines, skipinitialspace=True, delimiter=separator)
+        columns = [_column(name) for name in reader.fieldnames or ()]
+        rows = [
+            {_column(name): (value or "").strip() for name, value in row.items()
+             if isinstance(name, str) and not isinstance(value, list)}
+            for row in reader
+        ]  # fmt: skip
     except OSError as error:
         raise InputError(
             f"cannot read the list of pairs {path}: {error.strerror}; check "
             "data.pairs.path"
         ) from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no CSV in UTF-8; export it again") from error
+        raise InputError(
+            f"{path} is no CSV in UTF-8 or UTF-16; export it again"
+        ) from error
     for name in ("path", "signal", "target"):
         if name not in columns and (name == "path" or given[name] is None):
             raise InputError(
@@ -287,7 +298,8 @@ class CachedPair:
 
     name: str
     signal: np.ndarray  # (D, H, W) normalised
-    targets: Mapping[str, np.ndarray]  # structure to (D, H, W) or (1, H, W), z-scored
+    # Structure to (D, H, W) or (1, H, W), z-scored; NaN does not count
+    targets: Mapping[str, np.ndarray]
     masks: Mapping[str, np.ndarray]  # of those structures that have one
     split: str  # ``train``, ``validation`` or empty
     digest: str  # of the transmitted light: `napari_sparsessp.volume.content_hash`
@@ -434,7 +446,11 @@ class PairReader:
         if not np.isfinite(planes).all():
             raise InputError("it has NaN or infinite values; mend the file")
         if kind == "target":
-            # Last of all: what a score is measured in.
+            survey = survey_truth(volume)
+            if note := survey_note(Path(volume.source).name, {None: survey}):
+                self._warn_once(note)
+            planes = survey.truth.planes(range(len(planes)))
+            # Last of all: what a score is measured in. Empty planes are NaN.
             return zscore_truth(resample_yx(planes, pixel, grid)).astype(np.float16)
         scale = normalise(planes, self.scaling)
         resampled = resample_yx(planes, pixel, grid)

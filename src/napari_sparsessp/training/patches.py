@@ -23,7 +23,7 @@ class Pair:
     """One specimen to learn from, arrays possibly memory-mapped."""
 
     looks: np.ndarray  # (V, D, H, W) transmitted-light stacks of it, each z-scored
-    # (D, H, W), or (1, H, W) for a projection; each z-scored.
+    # (D, H, W), or (1, H, W) for a projection; each z-scored. NaN does not count.
     targets: Sequence[np.ndarray]
     # Which of the network's outputs each target is; all in order where left out.
     outputs: tuple[int, ...] | None = None
@@ -208,6 +208,9 @@ def _target(
     mask = pair.masks[row] if pair.masks else None
     if mask is not None:
         weight = weight * (_planes(mask, window.planes, area) > 0).float()
+    known = target.isfinite()
+    if not known.all():
+        target, weight = target.where(known, 0.0), weight * known.float()
     return target, weight
 
 

@@ -1,6 +1,5 @@
 """The names of napari that moved, are private, or that its plugin proxy hides."""
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +7,8 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDialog, QListWidget, QMainWindow, QWidget
+
+from napari_sparsessp.ui.tasks import gc_paused
 
 _PLUGIN = "napari-sparsessp"
 _PAGE = "SparseSSP"
@@ -58,11 +59,8 @@ def drawn_once(viewer: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # it collects garbage then, for the drivers of some cards
-        try:
+        with gc_paused():  # it collects garbage then, for the drivers of some cards
             events.end_batch()
-        finally:
-            gc.unfreeze()
 
 
 def set_shown(layer: Any, on: bool) -> None:

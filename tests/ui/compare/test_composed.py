@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_sparsessp.ui.compare.layers import Composed, checkerboard, swipe
+from napari_sparsessp.ui.compare.view import Composed, checkerboard, swipe
 
 TRUTH = np.zeros((4, 12, 20), np.float32)
 PREDICTION = np.ones((4, 12, 20), np.float32)

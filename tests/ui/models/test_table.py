@@ -53,11 +53,10 @@ def test_a_row_says_what_one_asks_first(entry, broken):
     )
     told = [column.text(one) for column in COLUMNS]
     assert told == [
-        *("Nuclei", "DNA", "2D", "1, 2, 4, 8", "0.29 µm", "1.0 MB", "X"),
-        "BSD-3-Clause",
+        *("Nuclei", "DNA", "2D", "1.0 MB", "X"),
     ]
     assert [column.text(broken) for column in COLUMNS] == [
-        *("broken.safetensors", "damaged", "", "", "", "0.1 kB", "", ""),
+        *("broken.safetensors", "damaged", "", "0.1 kB", ""),
     ]
     assert megabytes(2e9) == "2.0 GB"
 
@@ -82,14 +81,10 @@ def test_a_search_keeps_rows_that_have_all_words(table, text, kept):
 
 
 def test_numbers_sort_as_numbers(table):
-    size, shows = table.rows_model.column("size"), table.rows_model.column("structures")
-    table.order.cycle(size)
+    table.order.cycle(table.rows_model.column("size"))
     assert names(table)[-1] == "Wide"
-    table.order.cycle(shows)
+    table.order.cycle(table.rows_model.column("structures"))
     assert names(table) == ["Nuclei", "Wide", "Colony-3To2D", "broken.safetensors"]
-    table.order.cycle(shows)
-    table.order.cycle(shows)
-    assert names(table)[0] == "Colony-3To2D"
 
 
 def test_the_chosen_model_stays_chosen_when_the_list_changes(table, entry):
@@ -106,7 +101,7 @@ def test_the_chosen_model_stays_chosen_when_the_list_changes(table, entry):
     assert table.current().path.stem == "nuclei"  # the next row
 
 
-def test_keys_ask_for_what_buttons_do(table, qtbot):
+def test_the_table_can_be_used_with_keys_and_a_screen_reader(table, qtbot):
     asked = []
     table.use_asked.connect(lambda: asked.append("use"))
     table.delete_asked.connect(lambda: asked.append("delete"))
@@ -116,11 +111,6 @@ def test_keys_ask_for_what_buttons_do(table, qtbot):
     assert asked == ["use", "delete", "rename"]
     qtbot.keyClick(table, Qt.Key.Key_Down)
     assert table.current() == table.order.index(1, 0).data(ROW)
-
-
-def test_damaged_and_default_are_said_to_a_screen_reader(table):
     role = Qt.ItemDataRole.AccessibleTextRole
     assert table.order.index(0, 0).data(role) == "Colony-3To2D, default"
     assert table.order.index(3, 0).data(role) == "broken.safetensors, damaged"
-    tip = table.order.index(3, 0).data(Qt.ItemDataRole.ToolTipRole)
-    assert "get it again" in tip

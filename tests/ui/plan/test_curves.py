@@ -67,12 +67,9 @@ def test_the_range_hides_neither_nothing_nor_less():
     assert low == pytest.approx(-0.22)
     assert high >= 0.1
     assert range_of(_curves(report_of({"dna": (-9.0, -9.0)})))[0] == -0.5
-
-
-def test_a_score_that_is_not_defined_leaves_a_gap():
-    curves = _named(_curves(report_of({"dna": (0.6, 0.5)}), score="ssim"))
-    assert np.isnan(curves["DNA"].y).all()
-    assert "enough" not in curves
+    undefined = _named(_curves(report_of({"dna": (0.6, 0.5)}), score="ssim"))
+    assert np.isnan(undefined["DNA"].y).all()
+    assert "enough" not in undefined
 
 
 def test_a_row_says_whether_the_ratio_is_enough():
@@ -86,28 +83,14 @@ def test_a_row_says_whether_the_ratio_is_enough():
     assert [row.enough for row in worthless] == [None, None]
 
 
-@pytest.mark.parametrize(
-    ("ratio", "said"),
-    [
-        (1, "every plane"),
-        (2, "2nd"),
-        (3, "3rd"),
-        (4, "4th"),
-        (12, "12th"),
-        (21, "21st"),
-    ],
-)
-def test_a_ratio_is_counted_as_people_count(ratio, said):
-    assert nth(ratio) == said
+def test_a_ratio_is_counted_as_people_count():
+    said = [nth(ratio) for ratio in (1, 2, 3, 4, 12, 21)]
+    assert said == ["every plane", "2nd", "3rd", "4th", "12th", "21st"]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.05, "0.05 s"), (0.4, "0.4 s"), (1.6, "1.6 s"), (80, "80 s"), (320, "5.3 min")]
-    + [(7200, "2 h"), (36_000, "10 h")],
-)
-def test_a_time_has_the_digits_that_one_cares_for(seconds, said):
-    assert seconds_text(seconds) == said
+def test_a_time_has_the_digits_that_one_cares_for():
+    said = [seconds_text(one) for one in (0.05, 0.4, 1.6, 80, 320, 7200, 36_000)]
+    assert said == ["0.05 s", "0.4 s", "1.6 s", "80 s", "5.3 min", "2 h", "10 h"]
 
 
 @pytest.mark.parametrize(

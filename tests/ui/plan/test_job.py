@@ -13,9 +13,9 @@ from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.plan.job import (
     MeasuredChoice,
+    Measurement,
     PlanChoice,
     PlanJob,
-    SweepCache,
     SweepMemory,
     SweepRecord,
     measure_plan,
@@ -93,18 +93,18 @@ def test_a_stop_while_pictures_are_drawn_keeps_the_scores(engine, monkeypatch):
 CHOICE = PlanChoice(FormState("key", card=card()))
 
 
-def _cache():
-    memory = SweepMemory()
-    memory.remember("abc", SweepRecord(report_of({"dna": (0.6, 0.5)})))
-    return SweepCache(memory)
-
-
-def test_an_image_that_is_gone_is_let_go():
-    cache, array = _cache(), np.zeros(3)
+def test_a_sweep_is_kept_until_its_model_changes_and_an_image_is_let_go():
+    memory, array = SweepMemory(), np.zeros(3)
     gone = weakref.ref(array)
-    cache.note(MeasuredChoice(PlanChoice(CHOICE.stack, time=2), [array]), "abc")
-    assert cache.find(CHOICE, [array]) is not None  # whatever time is on screen
-    assert cache.find(CHOICE, [array.copy()]) is None
+    measured = MeasuredChoice(PlanChoice(CHOICE.stack, time=2), [array])
+    record = SweepRecord(report_of({"dna": (0.6, 0.5)}))
+    memory.keep(measured, Measurement(record, "abc"))
+    assert memory.find(CHOICE, [array]) is record  # whatever time is on screen
+    assert memory.find(CHOICE, [array.copy()]) is None
     del array
     gc.collect()
     assert gone() is None
+    memory.forget("another")
+    assert memory.with_key("abc") is record
+    memory.forget("small")
+    assert memory.with_key("abc") is None

@@ -88,36 +88,17 @@ def test_a_time_lapse_has_a_column_of_its_own(result):
     assert _cells(result, 0)[4] == "–", "no exposure, no seconds"
 
 
-def test_curves_follow_the_eyes(result):
-    result.show_report(report_of(GOOD | {"golgi_apparatus": (0.5, 0.4, 0.3, 0.2)}))
-    assert "Golgi" not in result.legend.text()
-    result.show_structures(["golgi_apparatus"])
-    assert "Golgi" in result.legend.text()
-    assert "DNA" not in result.legend.text()
-
-
-def test_in_a_narrow_dock_no_number_is_cut(result):
-    result.show_report(report_of(GOOD))
-    result.set_times(200)
-    result.show()
-    for width in (600, 300, 200):
-        result.resize(width, 700)
-        view = result.view
-        shown = [result.table.column(key) for key in view.shown_columns()]
-        assert sum(view.columnWidth(one) for one in shown) <= view.viewport().width()
-        for column in shown:
-            assert view.columnWidth(column) >= view._width(column, short=True)
-        assert {"ratio", "planes", "score", "light"} <= set(view.shown_columns())
-
-
-def test_curves_follow_the_theme(result, qtbot):
-    result.show_report(report_of({"cell_membrane": (0.6, 0.5)}))
+def test_curves_follow_the_eyes_and_the_theme(result):
+    result.show_report(report_of(GOOD | {"cell_membrane": (0.6, 0.5, 0.4, 0.3)}))
+    assert "membrane" not in result.legend.text()
     result.show_structures(["cell_membrane"])
+    assert "membrane" in result.legend.text()
+    assert "DNA" not in result.legend.text()
     drawn = []
     for back, text in (("#101418", "#f0f0f0"), ("#efefef", "#202020")):
         palette = result.palette()
         palette.setColor(QPalette.ColorRole.Window, QColor(back))
         palette.setColor(QPalette.ColorRole.WindowText, QColor(text))
         result.setPalette(palette)
-        drawn.append(result.chart.curves[0].colour)
+        drawn += [one.colour for one in result.chart.curves if one.dots and one.colour]
     assert QColor(drawn[0]).lightness() > QColor(drawn[1]).lightness()

@@ -1,5 +1,9 @@
 """The panels of the Train dock, one by one."""
 
+import re
+from itertools import product
+from pathlib import Path
+
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
@@ -7,24 +11,24 @@ from napari.layers import Image, Labels
 from fake_engine import card
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.tasks import no_progress
-from napari_sparsessp.training.config import TrainConfig
+from napari_sparsessp.training.config import TrainConfig, Validation
+from napari_sparsessp.training.pairs import read_labels
 from napari_sparsessp.training.split import StackShape, choose_validation, stack_parts
 from napari_sparsessp.training.validation import Preview
 from napari_sparsessp.ui.train.choice import (
     FilesChoice,
     FilesScan,
     guess_channels,
+    left_out,
     masks_in,
-    misfit,
     scan_files,
     stacks_in,
 )
 from napari_sparsessp.ui.train.form import ModelPanel, NameForm, TrainForm
-from napari_sparsessp.ui.train.split import SplitDrawing, SplitPanel, split_words
+from napari_sparsessp.ui.train.planning import in_words_of_the_dock
+from napari_sparsessp.ui.train.split import SplitPanel
 from napari_sparsessp.ui.train.stacks import FilesPanel, PairsPanel
 from napari_sparsessp.ui.train.watch import PatchPreview, TrainWatch
-
-MICRO = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 
 
 class Desk:
@@ -56,21 +60,23 @@ def panel(added, desk):
     return one
 
 
-def row(card_, parts, name):
-    key = next(one.key for one in parts if one.name == name)
-    return card_.rows[key]
+def row(panel, desk, name):
+    key = next(one.key for one in stacks_in(desk) if one.name == name)
+    return panel.cards[0].rows[key]
 
 
 def test_light_is_found_and_truths_are_ticked_by_their_names(panel, desk):
-    (one,), parts = panel.cards, stacks_in(desk)
+    (one,) = panel.cards
     assert one.light_box.currentText() == "bright-field"
-    tick, box = row(one, parts, "DNA · truth")
+    tick, box = row(panel, desk, "DNA · truth")
     assert tick.isChecked()
     assert box.currentText() == "DNA"
-    tick, box = row(one, parts, "my stain")
-    assert not tick.isChecked()
+    assert not row(panel, desk, "my stain")[0].isChecked()
+    tick, _ = row(panel, desk, "another field")
+    assert not tick.isEnabled()
+    assert "another size: 16 × 16" in tick.toolTip()
     texts = [one.mask_box.itemText(k) for k in range(one.mask_box.count())]
-    assert texts[:2] == ["everywhere", "focus is above 0"]
+    assert texts[:2] == ["none", "focus"]
     assert one.choice().mask is None
     one.mask_box.setCurrentIndex(1)
     assert one.choice().mask is not None
@@ -78,13 +84,17 @@ def test_light_is_found_and_truths_are_ticked_by_their_names(panel, desk):
     assert structure == "DNA"
 
 
-def test_layers_of_another_size_cannot_be_ticked_and_say_why(panel, desk):
-    parts = stacks_in(desk)
-    tick, _ = row(panel.cards[0], parts, "another field")
+def test_a_truth_that_a_registration_has_moved_is_no_pair(added):
+    place, moved = {"scale": (0.29,) * 3, "units": ("um",) * 3}, np.eye(4)
+    moved[1, 3] = 1.0
+    light, dna = an_image("bright-field", **place), an_image("DNA", **place)
+    shifted = an_image("nucleoli", affine=moved, **place)
+    desk, panel = Desk(light, dna, shifted), added(PairsPanel())
+    panel.set_stacks(stacks_in(desk), ())
+    assert row(panel, desk, "DNA")[0].isChecked()
+    tick, _ = row(panel, desk, "nucleoli")
     assert not tick.isEnabled()
-    assert "another size: 16 × 16" in tick.toolTip()
-    volumes = {one.name: one.volume for one in parts}
-    assert misfit(volumes["bright-field"], volumes["my stain"]) == ""
+    assert "lies elsewhere" in tick.toolTip()
 
 
 def test_a_second_stack_takes_the_next_light_and_can_be_removed(panel):
@@ -96,13 +106,12 @@ def test_a_second_stack_takes_the_next_light_and_can_be_removed(panel):
 
 
 def test_what_was_said_of_a_layer_outlives_new_layers(panel, desk):
-    parts = stacks_in(desk)
-    tick, box = row(panel.cards[0], parts, "my stain")
+    tick, box = row(panel, desk, "my stain")
     tick.setChecked(True)
     box.setEditText("actin")
     desk.layers.append(an_image("one more"))
     panel.set_stacks(stacks_in(desk), masks_in(desk))
-    tick, box = row(panel.cards[0], stacks_in(desk), "my stain")
+    tick, box = row(panel, desk, "my stain")
     assert tick.isChecked()
     assert box.currentText() == "actin"
 
@@ -112,7 +121,13 @@ def test_channels_of_one_layer_are_stacks_of_their_own():
     parts = stacks_in(desk)
     assert [one.key.channel for one in parts] == [0, 1]
     assert parts[0].volume.axes == "ZYX"
-    assert not stacks_in(Desk(an_image("t", (9, 8, 32, 48))))  # a time-lapse
+    desk = Desk(
+        an_image("t", (9, 8, 32, 48)), an_image("film", (8, 32, 48, 3), rgb=True)
+    )
+    assert not stacks_in(desk)
+    time_lapse, film = left_out(desk)
+    assert time_lapse.startswith("t is a time-lapse and training takes z-stacks")
+    assert "film" in film
 
 
 # the split --------------------------------------------------------------------
@@ -123,23 +138,32 @@ def parts_of(*shapes):
     return stack_parts(stacks, choose_validation(stacks, 16, 8))
 
 
-@pytest.mark.parametrize("shapes", [[(8, 64, 128)], [(8, 128, 64)], [(8, 64, 64)] * 40])
-def test_the_split_is_drawn_and_said(added, shapes):
-    drawing = added(SplitDrawing())
-    drawing.resize(300, 74)
-    empty = drawing.grab().toImage()
-    drawing.show_parts(parts_of(*shapes))
-    assert drawing.grab().toImage() != empty
-    assert drawing.accessibleName() == split_words(drawing.parts)
-
-
-def test_the_split_says_its_pixels():
-    assert split_words(parts_of((8, 64, 128))) == (
-        "pixels 0 to 80 in x to learn from, a gap of 16 in neither, 96 to 128 to judge "
-        "by."
-    )
-    words = split_words(parts_of(*[(8, 64, 64)] * 8))
-    assert words == "6 stacks to learn from, 2 to judge by."
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        (
+            [(8, 64, 128)],
+            "Pixels 0 to 80 in x for training, a gap of 16 in neither, 96 to 128 for "
+            "validation.",
+        ),
+        ([(8, 128, 64)] * 2, "in y of each of 2 stacks for training"),
+        ([(8, 64, 64)] * 8, "6 stacks for training, 2 for validation."),
+    ],
+)
+def test_the_split_is_said_and_a_cut_is_drawn(added, shapes, words):
+    panel = added(SplitPanel())
+    panel.resize(300, 200)
+    panel.show()
+    parts = parts_of(*shapes)
+    panel.show_parts(parts, "A note.")
+    assert words in panel.words.text()
+    assert panel.words.text().endswith(" A note.")
+    assert panel.picture.isVisible() is bool(parts[0].axis)
+    if parts[0].axis:
+        picture = panel.picture.grab().toImage()
+        x, y = range(4, picture.width(), 9), range(3, picture.height(), 5)
+        shown = {picture.pixel(*place) for place in product(x, y)}
+        assert len(shown) == 3  # training, gap, validation
 
 
 def test_a_share_is_asked_for_only_where_it_counts(qtbot, added):
@@ -153,12 +177,43 @@ def test_a_share_is_asked_for_only_where_it_counts(qtbot, added):
     assert (panel.part(), panel.share()) == ("x", 0.4)
 
 
+@pytest.mark.parametrize(
+    ("work", "advice"),
+    [
+        (lambda: read_labels(Path("none.csv")), "choose another list or folder"),
+        (lambda: whole_stacks_of("train", "train"), "or choose an end in x or y"),
+        (lambda: whole_stacks_of(""), "choose an end in x or y"),
+        (
+            lambda: stack_parts([StackShape("a", (), (8, 9, 9))], A_CUT),
+            "another share or axis",
+        ),
+    ],
+)
+def test_errors_name_controls_and_no_fields_of_a_config(work, advice):
+    with pytest.raises(InputError) as caught:
+        work()
+    text = in_words_of_the_dock(str(caught.value))
+    assert advice in text
+    assert not re.search(r"(data|validation|recipe|model)\.[a-z]", text)
+
+
+SMALL = StackShape("a", (), (8, 9, 9))
+A_CUT = Validation(by="x", share=0.3, gap=99)
+
+
+def whole_stacks_of(*splits):
+    stacks = [
+        StackShape(str(k), ("dna",), (8, 64, 64), s) for k, s in enumerate(splits)
+    ]
+    return stack_parts(stacks, Validation(by="stack"))
+
+
 # model, options, name -----------------------------------------------------------
 
 
 def test_the_chosen_model_outlives_new_ones(added):
     panel = added(ModelPanel())
-    box = panel.source.native("source")
+    box = panel.options.native("source")
     panel.offer([card(), card(id="other", name="Other"), card(id="twin", name="Other")])
     assert panel.card().id == "colony-3to2d"
     assert [box.itemText(k) for k in (1, 2)] == ["Other (other)", "Other (twin)"]
@@ -178,9 +233,8 @@ def test_options_are_automatic_until_they_are_typed(added):
     form.options.native("patch").setValue(64)
     typed = {"ratios": (1, 4), "patch": 64, "learning_rate": 1e-4}
     assert form.chosen_options().items() >= typed.items()
-    for wrong in ("1, 2.5", "1, 200"):
-        type_in(form.options, "ratios", wrong)
-        assert "whole numbers" in form.options.problem()
+    type_in(form.options, "ratios", "1, 200")
+    assert "whole numbers" in form.options.problem()
 
 
 def type_in(form, name, text):
@@ -222,14 +276,9 @@ def test_a_config_fills_the_form_and_says_what_has_no_row(added, tmp_path):
     form = added(TrainForm(list))
     form.model.offer([card()])
     assert form.show_config(a_config(tmp_path)) == []
-    options = form.chosen_options()
-    assert (options["name"], options["id"], options["licence"]) == (
-        "Mine",
-        "mine",
-        "CC0",
-    )
-    assert (options["minutes"], options["loss"]) == (3, "l1")
-    assert options["freeze_encoder"]
+    filled = {"name": "Mine", "id": "mine", "licence": "CC0", "minutes": 3}
+    filled |= {"loss": "l1", "freeze_encoder": True}
+    assert form.chosen_options().items() >= filled.items()
     assert not form.options.isHidden()  # one of them is not as usual
     choice = form.choice()
     assert choice.files.path == tmp_path / "pairs.csv"
@@ -341,3 +390,7 @@ def test_curves_show_each_structure_and_where_it_began(added):
     assert not watch.overfits()
     watch.add_entry(entry(6, 0.2))
     assert watch.overfits()
+    watch.clear("mine", budget=200, in_steps=True)
+    for step in (0, 40):
+        watch.add_entry(entry(step, 0.1) | {"step": step})
+    assert list(watch.r2_chart.curves[0].x) == [0, 40]  # not minutes

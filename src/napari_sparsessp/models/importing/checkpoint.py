@@ -97,8 +97,8 @@ def _check_file(path: Path) -> bool:
 def _native(path: Path) -> ModelError:
     if CARD_KEY in read_header(path).metadata:
         return ModelError(
-            f"{path} is a model of this plugin already; use it by its path, or copy "
-            "it into the folder that sparsessp models list names"
+            f"{path} is a model of this plugin already; use it by its path, or add it: "
+            f"sparsessp models import {path}"
         )
     return ModelError(
         f"{path} has weights but no card; save it with napari_sparsessp.save_model"

@@ -21,10 +21,10 @@ from napari_sparsessp.ui.layers.metadata import (
     run_of,
 )
 from napari_sparsessp.ui.layers.reading import (
+    LayerReading,
     LeadingAxis,
     micrometres,
     read_layer,
-    shear_matrix,
     truth_choices,
 )
 from napari_sparsessp.ui.layers.viewport import layer_index
@@ -64,13 +64,11 @@ class Pair:
 def prediction_sets(viewer: Any) -> list[PredictionSet]:
     """Return what can be compared, lowest layer first."""
     sets: dict[str, PredictionSet] = {}
-    owners: dict[str, tuple[PredictionSet, str]] = {}
+    owners: dict[str | None, tuple[PredictionSet, str]] = {}
     for layer in viewer.layers:
-        role = role_of(layer)
-        if role not in (PREDICTION, UNCERTAINTY):
-            continue
-        about = layer.metadata[KEY]
-        if about.get("state") == "outdated":
+        about = layer.metadata.get(KEY, {})
+        shown = role_of(layer) in (PREDICTION, UNCERTAINTY)
+        if not shown or about.get("state") == "outdated":
             continue
         source_id, model = about.get("source_id"), model_of(layer)
         key = str(run_of(layer))
@@ -82,7 +80,7 @@ def prediction_sets(viewer: Any) -> list[PredictionSet]:
                 label = f"{name} · {run_of(layer).text()}"
             sets[key] = PredictionSet(key, label, source)
         structure = str(about["structure"])
-        if role == PREDICTION:
+        if role_of(layer) == PREDICTION:
             sets[key].predictions[structure] = layer
             owners[layer_key(layer)] = sets[key], structure
         else:
@@ -93,16 +91,6 @@ def prediction_sets(viewer: Any) -> list[PredictionSet]:
             owner, structure = owners[of]
             owner.errors[structure] = layer
     return [one for one in sets.values() if one.predictions]
-
-
-def _source_key(compared: PredictionSet | None) -> str | None:
-    source = None if compared is None else compared.source
-    return None if source is None else layer_key(source)
-
-
-def time_of(viewer: Any, prediction: Any) -> int | None:
-    """Return the time point of a prediction on screen; None where it has no times."""
-    return int(layer_index(viewer, prediction)[0]) if prediction.ndim == 4 else None
 
 
 def pair_of(
@@ -116,9 +104,13 @@ def pair_of(
     """Freeze the layers of a prediction and its truth; no voxel is read."""
     # four axes without names: those of a prediction say what the others' are
     leading: LeadingAxis | None = None if time is None else "T"
-    predicted = read_layer(prediction, leading=leading).volume
-    predicted = _one_time(predicted, time, "the prediction")
-    true = read_layer(truth, leading=leading).volume
+    reading = read_layer(prediction, leading=leading)
+    other = read_layer(truth, leading=leading, onto=reading)
+    predicted = _one_time(reading.volume, time, "the prediction")
+    about = prediction.metadata[KEY]
+    ours = bool(about.get("request") or about.get("provenance"))
+    predicted = predicted.with_(zscored=ours)
+    true = other.volume
     if "C" in true.axes and channel is not None:
         true = true.channel(channel)
     elif "C" in true.axes:
@@ -129,20 +121,10 @@ def pair_of(
     true = _one_time(true, time, f"truth {truth.name!r}")
     if not has_length(prediction) and not has_length(truth):
         # both in the same pixels of one world
-        predicted = predicted.with_(voxel_size=_steps(prediction), pixel_size=None)
-        true = true.with_(voxel_size=_steps(truth), pixel_size=None)
+        predicted = predicted.with_(voxel_size=reading.steps)
+        true = true.with_(voxel_size=other.steps)
     elif true.voxel_size is None:
         true = _placed_like(true, predicted, source, truth)
-    predicted = predicted.with_(origin=_origin(prediction))
-    # a place that somebody has set counts
-    placed = has_length(truth) or not np.allclose(truth.scale[-3:], 1)
-    if true.voxel_size is not None and placed:
-        if not _same_orientation(prediction, truth):
-            raise InputError(
-                f"layer {truth.name!r} is turned or mirrored against the prediction; "
-                "give it the same rotation and affine transformation"
-            )
-        true = true.with_(origin=_origin(truth))
     keys = layer_key(prediction), layer_key(truth)
     return Pair(structure, predicted, true, *keys, time)
 
@@ -176,11 +158,6 @@ def _one_time(volume: Volume, time: int | None, what: str) -> Volume:
     return volume if time is None else volume.time(time)
 
 
-def _steps(layer: Any) -> tuple[float, float, float]:
-    z, y, x = ([1.0, *map(abs, layer.scale)])[-3:]
-    return float(z), float(y), float(x)
-
-
 def _placed_like(
     truth: Volume, prediction: Volume, source: Any | None, layer: Any
 ) -> Volume:
@@ -189,44 +166,18 @@ def _placed_like(
     flat = shape[0] == prediction.shape[-3] == 1  # they lie nowhere in z
     if flat and truth.pixel_size is not None and prediction.voxel_size is not None:
         return truth.with_(voxel_size=(prediction.voxel_size[0], *truth.pixel_size))
-    if shape == prediction.shape[-3:]:
-        return truth.with_(voxel_size=prediction.voxel_size, origin=prediction.origin)
+    likes = [prediction]
     if source is not None:
-        light = read_layer(source).volume
-        if shape == light.shape[-3:] and light.voxel_size is not None:
-            return truth.with_(voxel_size=light.voxel_size, origin=_origin(source))
+        likes.append(read_layer(source).volume)
+    for like in likes:
+        if shape == like.shape[-3:] and like.voxel_size is not None:
+            # a place that somebody has set counts
+            origin = truth.origin if has_length(layer) else like.origin
+            return truth.with_(voxel_size=like.voxel_size, origin=origin)
     raise InputError(
         f"layer {layer.name!r} has {'×'.join(map(str, shape))} voxels, as neither the "
         "prediction nor its input, and no voxel size; set its scale and units"
     )
-
-
-def _orientation(layer: Any) -> np.ndarray:
-    """Return rotation and shear of z, y and x."""
-    return np.asarray(layer.rotate)[-3:, -3:] @ shear_matrix(layer)[-3:, -3:]
-
-
-def _same_orientation(one: Any, other: Any) -> bool:
-    if one.ndim < 3 or other.ndim < 3:
-        return True
-    affine, other_affine = np.asarray(one.affine), np.asarray(other.affine)
-    return (
-        np.allclose(_orientation(one), _orientation(other))
-        and np.array_equal(np.sign(one.scale[-3:]), np.sign(other.scale[-3:]))
-        and np.allclose(affine[-4:, -4:], other_affine[-4:, -4:])
-    )
-
-
-def _origin(layer: Any) -> tuple[float, float, float]:
-    """Return the centre of voxel 0 along the layer's own axes, µm or world pixels."""
-    number = min(layer.ndim, 3)
-    place = np.asarray(layer.translate, float)[-number:]
-    if number == 3:
-        place = np.linalg.solve(_orientation(layer), place)
-    units = [micrometres(unit) or 1.0 for unit in layer.units[-number:]]
-    place = place * units * np.sign(layer.scale[-number:])
-    z, y, x = ([0.0, *map(float, place)])[-3:]
-    return z, y, x
 
 
 SCORES, TRUTH = "scores", "truth"
@@ -294,18 +245,15 @@ class Comparison(QObject):
             self._truths.setdefault(self.compared.key, {})[structure] = key
             self.changed.emit()
 
-    def can_be_truth(self, layer: Any) -> bool:
-        """Return whether an image layer may hold the truth of a prediction."""
-        offers = truth_choices(self._viewer, _source_key(self.compared))
-        return any(layer_key(layer) == key for key, _ in offers)
+    def truth_choices(self) -> list[tuple[str, str]]:
+        """Return the layers that may hold the truth of a prediction: (key, name)."""
+        source = None if self.compared is None else self.compared.source
+        key = None if source is None else layer_key(source)
+        return truth_choices(self._viewer, key)
 
     def predictions(self) -> dict[str, Any]:
         """Return structure id to the layer of its prediction."""
         return {} if self.compared is None else self.compared.predictions
-
-    def structures(self) -> tuple[str, ...]:
-        """Return the ids of the predicted structures."""
-        return tuple(self.predictions())
 
     def truth(self, structure: str) -> Any | None:
         """Return the truth of a structure: the user's choice, the run's, or by name."""
@@ -319,7 +267,7 @@ class Comparison(QObject):
         linked = layer_with_key(viewer, about.get("truth_id"))
         if linked is not None:
             return linked
-        offers = truth_choices(viewer, _source_key(compared))
+        offers = self.truth_choices()
         names = [name for _, name in offers]
         place = match_channel(structure_or_custom(structure), names)
         return None if place is None else layer_with_key(viewer, offers[place][0])
@@ -332,7 +280,8 @@ class Comparison(QObject):
     def time(self) -> int | None:
         """Return the time point on screen; None where there are none."""
         first = next(iter(self.predictions().values()), None)
-        return None if first is None else time_of(self._viewer, first)
+        lapse = first is not None and first.ndim == 4
+        return int(layer_index(self._viewer, first)[0]) if lapse else None
 
     def agreement(self, structure: str) -> "Agreement | None":
         """Return the agreement of a structure's layers as they are now."""
@@ -391,14 +340,26 @@ class Comparison(QObject):
         except InputError as error:
             self._on_failed(tag, error)
 
+    def volumes(self, structure: str) -> tuple[Volume, Volume | None]:
+        """Freeze a structure's prediction, and its truth where there is one."""
+        if self.truth(structure) is not None:
+            pair = self.pair(structure)
+            return pair.prediction, pair.truth
+        reading = self.reading(structure)
+        return _one_time(reading.volume, self.time(), "the prediction"), None
+
+    def reading(self, structure: str) -> LayerReading:
+        """Read the layer of a prediction."""
+        leading: LeadingAxis | None = None if self.time() is None else "T"
+        return read_layer(self.predictions()[structure], leading=leading)
+
     def pair(self, structure: str) -> Pair:
         """Freeze a structure's prediction and truth for a thread."""
         truth = self.truth(structure)
         if self.compared is None or truth is None:
             raise InputError(f"{structure} has no truth; choose a layer that shows it")
         prediction = self.compared.predictions[structure]
-        time = time_of(self._viewer, prediction)
-        return pair_of(structure, prediction, truth, self.compared.source, time)
+        return pair_of(structure, prediction, truth, self.compared.source, self.time())
 
     def _on_done(self, tag: Computation, result: tuple[Pair, Any]) -> None:
         pair, value = result
@@ -406,19 +367,15 @@ class Comparison(QObject):
             self.computed.emit(tag.what, pair, value)
             return
         self._results[tag.which] = value
-        self._save_scores(tag, value.scores)
+        truth, scores = self.truth(tag.structure), dict(value.scores)
+        if tag.which == self._which(tag.structure) and tag.which[2] is None:
+            assert truth is not None
+            # kept with the layer, so that they are saved and opened with it
+            about = {"scores": scores, "truth_id": layer_key(truth)}
+            prediction = self.predictions()[tag.structure]
+            if not about.items() <= prediction.metadata[KEY].items():
+                add_to(prediction, **about, truth=str(truth.name))
         self.scored.emit(tag.structure)
-
-    def _save_scores(self, tag: Computation, scores: dict[str, Any]) -> None:
-        """Keep scores with the layer, so that they are saved and opened with it."""
-        truth = self.truth(tag.structure)
-        if tag.which != self._which(tag.structure) or tag.which[2] is not None:
-            return
-        assert truth is not None
-        prediction = self.predictions()[tag.structure]
-        about, key = prediction.metadata[KEY], layer_key(truth)
-        if about.get("scores") != scores or about.get("truth_id") != key:
-            add_to(prediction, scores=dict(scores), truth=str(truth.name), truth_id=key)
 
     def _on_failed(self, tag: Computation, error: Exception) -> None:
         self._results[tag.which] = readable_error(error, "the comparison")

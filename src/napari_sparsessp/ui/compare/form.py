@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QMenu, QPushButton
+from qtpy.QtWidgets import QMenu, QPushButton
 
-from napari_sparsessp.ui.compare.layers import Pattern, checkerboard, swipe
+from napari_sparsessp.ui.compare.regions import RegionsPanel
 from napari_sparsessp.ui.compare.table import ScoreTable
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.layouts.arrangement import (
@@ -17,7 +17,14 @@ from napari_sparsessp.ui.layouts.arrangement import (
     SWIPE,
 )
 from napari_sparsessp.ui.layouts.picker import LayoutPicker
-from napari_sparsessp.ui.widgets.basic import Foot, Mark, Step, in_a_row
+from napari_sparsessp.ui.widgets.basic import (
+    Foot,
+    Mark,
+    Segments,
+    Step,
+    in_a_row,
+    wrapped_label,
+)
 from napari_sparsessp.ui.widgets.charts import Chart, DensityPlot
 from napari_sparsessp.ui.widgets.forms import Form
 
@@ -76,12 +83,6 @@ class CompositionOptions:
         },
     ] = 8
 
-    def pattern(self, layout: str, shape: Sequence[int]) -> Pattern:
-        """Return what divides truth and prediction in planes (…, height, width)."""
-        if layout == SWIPE:
-            return swipe(self.border)
-        return checkerboard(max(shape[-2:]) / self.fields)
-
 
 @dataclass(frozen=True)
 class CellOptions:
@@ -105,11 +106,17 @@ class CellOptions:
     ] = False
 
 
+SECTIONS = {
+    "xy": "Planes as they were imaged.",
+    "xz": "Orthogonal view: depth from top to bottom, at one row of the image.",
+    "yz": "Orthogonal view: depth from left to right, at one column of the image.",
+}
+"""Tool tip by the axes that are shown."""
 _NOTES = {
     SWIPE: "Left: truth · right: predicted. Drag the border here or there.",
     CHECKERBOARD: "The field in the upper left corner is truth.",
-    SIDE_BY_SIDE: "Error: <b>blue</b> too dark · black right · <b>orange</b> too "
-    "bright, up to ±2 SD of the truth",
+    SIDE_BY_SIDE: "Error: blue underestimated · black correct · orange overestimated, "
+    "up to ±2 SD of the truth",
 }
 
 
@@ -130,22 +137,54 @@ class TruthChoice:
 
 
 EXPORTS = {
-    "csv": ("Table (CSV)…", "One line for each structure, for a spreadsheet."),
+    "csv": (
+        "Table (CSV)…",
+        "One line for each structure, for a spreadsheet.",
+        "Table (*.csv)",
+    ),
     "json": (
         "Report (JSON)…",
         "All scores, plane by plane, with what was compared, for programs.",
+        "Report (*.json)",
     ),
     "html": (
         "Page to look at (HTML)…",
         "One file with pictures of all planes, for any browser; needs no network.",
+        "Page (*.html)",
     ),
     "figure": (
         "Figure (PNG, SVG, PDF)…",
         "Light, truth, prediction and error of the ticked structures in the plane on "
         "screen, with the plots.",
+        "Picture (*.png);;Drawing (*.svg);;Document (*.pdf)",
+    ),
+    "picture": (
+        "Picture of the view (PNG, TIFF)…",
+        "What the canvas shows: the layout with its names and scale bar.",
+        "Picture (*.png);;Picture (*.tif)",
+    ),
+    "z": (
+        "Movie through the stack (GIF, TIFF)…",
+        "The view at each plane, or each row or column of an orthogonal view.",
+        "Movie (*.gif);;Stack of pictures (*.tif)",
+    ),
+    "time": (
+        "Movie over time (GIF, TIFF)…",
+        "The view at each time point of a time-lapse, one after the other.",
+        "Movie (*.gif);;Stack of pictures (*.tif)",
+    ),
+    "regions": (
+        "Regions (CSV)…",
+        "Size, mean and integrated intensity of each measured region and structure.",
+        "Table (*.csv)",
+    ),
+    "profile": (
+        "Line profiles (CSV)…",
+        "Predicted and true intensity along each measured line.",
+        "Table (*.csv)",
     ),
 }
-"""Entry and tool tip by kind of file."""
+"""Entry, tool tip and kinds of file names."""
 
 
 class CompareFoot(Foot):
@@ -167,7 +206,7 @@ class CompareFoot(Foot):
         )
         self.menu = QMenu(self)
         self.menu.setToolTipsVisible(True)
-        for kind, (text, tip) in EXPORTS.items():
+        for kind, (text, tip, _) in EXPORTS.items():
             action = self.menu.addAction(text)
             action.setToolTip(tip)
             action.setData(kind)
@@ -176,7 +215,9 @@ class CompareFoot(Foot):
         self.command_action.setToolTip(
             "The exact `sparsessp predict …` that gives the same numbers and scores."
         )
-        self.menu.triggered.connect(self._on_triggered)
+        self.menu.triggered.connect(
+            lambda action: action.data() and self.export_asked.emit(action.data())
+        )
         self.export_button.setMenu(self.menu)
         self.stack(
             self.bar,
@@ -184,11 +225,7 @@ class CompareFoot(Foot):
             in_a_row(self.export_button, self.copy_button, stretched=2),
         )
         self.set_busy(False)
-        self.set_exportable(False)
-
-    def _on_triggered(self, action: Any) -> None:
-        if action.data():
-            self.export_asked.emit(action.data())
+        self.set_exportable(False, False)
 
     def set_busy(self, busy: bool, text: str = "") -> None:
         """Show that something is computed, or a status."""
@@ -197,10 +234,10 @@ class CompareFoot(Foot):
         self.set_status(text)
         self.status.setVisible(bool(text))
 
-    def set_exportable(self, on: bool) -> None:
-        """Enable what needs scores."""
-        self.export_button.setEnabled(on)
-        self.copy_button.setEnabled(on)
+    def set_exportable(self, some: bool, scored: bool) -> None:
+        """Enable what needs a prediction, and what needs scores."""
+        self.export_button.setEnabled(some)
+        self.copy_button.setEnabled(scored)
 
 
 class CompareForm(StepForm):
@@ -209,12 +246,16 @@ class CompareForm(StepForm):
     def __init__(self, viewer: Any, can_be_truth: Callable[[Any], bool]) -> None:
         super().__init__()
         self.compared = Form(ComparedSet)
-        self.nothing = _note(_NOTHING, "muted")
+        self.nothing = wrapped_label("muted", _NOTHING)
         self.predict_button = predict = QPushButton("Open Predict")
         self.picker = LayoutPicker()
+        self.section = Segments(
+            [(key, f"{key.upper()} view", tip) for key, tip in SECTIONS.items()],
+            "Axes shown",
+        )
         self.composition = Form(CompositionOptions)
         self.cells = Form(CellOptions, beside=True)
-        self.view_note = note = _note()
+        self.view_note = note = wrapped_label("small")
         self.table = ScoreTable()
         self.truth = Form(TruthChoice, viewer, {"layer": {"layers": can_be_truth}})
         self.compute_button = _button(
@@ -226,27 +267,33 @@ class CompareForm(StepForm):
             "explain and scores low even where the picture is right."
         )
         self.planes.setFixedHeight(_PLANES_HIGH)
-        plane_note = _note("Ticks below: measured planes. Click a plane to go there.")
-        self.density_title = _note()
+        plane_note = wrapped_label(
+            "small", "Ticks below: measured planes. Click a plane to go there."
+        )
+        self.density_title = wrapped_label("small")
         self.density = DensityPlot()
         self.density.setFixedHeight(_DENSITY_HIGH)
-        self.compared_step = Step("Compare <b>this prediction</b>")
-        self.view_step = Step("with its truth, <b>seen this way</b>")
-        self.score_step = Step("it agrees <b>this well</b>")
-        self.plane_step = Step("in <b>these planes</b>")
-        self.value_step = Step("and at <b>these values</b>", last=True)
+        self.compared_step = Step("<b>Prediction</b>")
+        self.view_step = Step("<b>View</b>")
+        self.score_step = Step("<b>Scores</b>")
+        self.plane_step = Step("<b>R² per plane</b>")
+        self.value_step = Step("<b>Predicted against true intensity</b>")
+        self.regions = RegionsPanel(viewer)
+        self.region_step = Step("<b>Regions and line profiles</b>", last=True)
+        options = self.composition, self.cells, note
         self.arrange(
             [
                 (self.compared_step, [self.compared, self.nothing, predict]),
-                (self.view_step, [self.picker, self.composition, self.cells, note]),
+                (self.view_step, [self.picker, self.section, *options]),
                 (self.score_step, [self.table, self.truth, self.compute_button]),
                 (self.plane_step, [self.planes, plane_note]),
                 (self.value_step, [self.density_title, self.density]),
+                (self.region_step, [self.regions]),
             ],
             CompareFoot(),
             below=6,
         )
-        self.show_layout("")
+        self.show_options("")
 
     def offer_sets(self, offers: Sequence[tuple[str, str]], chosen: str) -> None:
         """Offer what can be compared, as (key, label)."""
@@ -257,29 +304,22 @@ class CompareForm(StepForm):
         self.nothing.setVisible(not some)
         self.predict_button.setVisible(not some)
         self.compared_step.set_mark(Mark.GOOD if some else Mark.WAITING)
-        for step in (self.view_step, self.score_step, self.plane_step, self.value_step):
+        shown = self.view_step, self.score_step, self.plane_step, self.value_step
+        for step in (*shown, self.region_step):
             step.setVisible(some)
         self.foot.setEnabled(some)
 
-    def show_truth(self, structure: str, layer: Any | None) -> None:
-        """Show the truth of the chosen structure, named by its label."""
-        self.truth.rename_row("layer", f"Truth of {structure}")
-        self.truth.offer_layers()
-        self.truth.update(layer=layer)
+    def show_options(self, layout: str, no_error: str = "") -> None:
+        """Show the options of a layout, and why there is no error where one is wanted.
 
-    def show_layout(self, layout: str) -> None:
-        """Show which layout is on, and the options that belong to it."""
-        self.picker.show_layout(layout)
-        self.show_options(layout)
-
-    def show_options(self, layout: str) -> None:
-        """Show the options of a layout, also of one that is still being made."""
+        Also of a layout that is still being made.
+        """
         self.composition.setVisible(layout in COMPOSITIONS)
         self.composition.show_row("border", layout == SWIPE)
         self.composition.show_row("fields", layout == CHECKERBOARD)
         self.cells.setVisible(layout == SIDE_BY_SIDE)
         hidden = layout == SIDE_BY_SIDE and not self.cells.get("error")
-        note = "" if hidden else _NOTES.get(layout, "")
+        note = "" if hidden else no_error or _NOTES.get(layout, "")
         self.view_note.setText(note)
         self.view_note.setVisible(bool(note))
 
@@ -288,10 +328,3 @@ def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
-
-
-def _note(text: str = "", role: str = "small") -> QLabel:
-    note = QLabel(text)
-    note.setProperty("role", role)
-    note.setWordWrap(True)
-    return note

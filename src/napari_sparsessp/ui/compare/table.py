@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtGui import QColor, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import QApplication
 
+from napari_sparsessp.ui.widgets.numbers import local
 from napari_sparsessp.ui.widgets.table import ROW, Column, Kind, RowsModel, RowsOrder
 from napari_sparsessp.ui.widgets.table_view import RowsView
 
@@ -81,14 +82,13 @@ def _score(row: ScoreRow, key: str) -> float | None:
 
 def _text(row: ScoreRow, key: str) -> str:
     """Write a score in four characters and a sign."""
-    if row.scores is None:
-        return STATES[row.state][0] if row.state and key == "r2" else ""
     value = _score(row, key)
     if value is None:
-        return "–"
+        waiting = STATES[row.state][0] if row.state and key == "r2" else ""
+        return waiting if row.scores is None else "–"
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     text = f"{value:.{digits}f}" if abs(value) < 9999 else "≫"
-    return text.replace("-", "−")
+    return local(text).replace("-", "−")
 
 
 def _tip(row: ScoreRow) -> str:
@@ -101,12 +101,8 @@ def _tip(row: ScoreRow) -> str:
     for key, name in (*((key, name) for key, name, _ in _MEASURES), *_ONLY_IN_TIPS):
         value = _score(row, key)
         if value is not None:
-            lines.append(f"{name}: {value:.4f}".replace("-", "−"))
+            lines.append(f"{name}: {local(f'{value:.4f}')}".replace("-", "−"))
     return "\n".join(lines)
-
-
-def _set_shown(row: ScoreRow, on: bool) -> None:
-    row.shown = on
 
 
 COLUMNS = (
@@ -118,7 +114,7 @@ COLUMNS = (
         kind=Kind.CHECK,
         cell_tip=_tip,
         checked=lambda row: row.shown,
-        set_checked=_set_shown,
+        set_checked=lambda row, on: setattr(row, "shown", on),
         colour=lambda row: QColor(row.colour),
         sortable=True,
         sample="Golgi apparatus",

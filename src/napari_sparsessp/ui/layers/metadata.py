@@ -34,7 +34,7 @@ UNCERTAINTY_COLOURS = "magma"
 _OF_A_TRUTH = ("truth", "truth_id", "scores")
 DEFAULT_VISIBLE = ("dna", "cell_membrane", "mitochondria")
 """Shown at first where many are predicted: twelve colours at once say nothing."""
-DOUBTFUL = " · doubtful"
+DOUBTFUL = " · unreliable"
 """Ends the name of a layer whose input is unlike what the model was made for."""
 
 
@@ -183,7 +183,7 @@ def set_truth(layer: Any, truth: Any | None) -> None:
 
 
 def mark_doubts(layer: Any, doubts: Sequence[str]) -> None:
-    """Mark a prediction as doubtful, in metadata and name; without doubts undo it."""
+    """Mark a prediction as unreliable, in metadata and name, or undo it."""
     add_to(layer, unfamiliar=list(doubts))
     name = str(layer.name).removesuffix(DOUBTFUL) + (DOUBTFUL if doubts else "")
     if layer.name != name:
@@ -288,7 +288,8 @@ def _meant(path: str, channel: Any, known: Sequence[tuple[Any, str]]) -> Any | N
     return None if index is None else same[index]
 
 
-_EVENTS = ("data", "scale", "translate", "metadata")
+_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
+_EVENTS = ("data", *_PLACE, "metadata")
 
 
 class LayerWatch(QObject):

@@ -1,5 +1,6 @@
 """From a napari layer to a `Volume`: axes, scale, units, position; no pixel is read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +37,8 @@ class LayerReading:
     letters: str  # of the layer's own dimensions
     guessed: int | None  # dimension that may be time or channels
     unit_assumed: bool  # a scale without a unit was taken for µm
+    steps: tuple[float, float, float]  # between voxels, µm or pixels of the world
+    frame: np.ndarray  # (3, 3): from along the volume's axes to along the world's
 
 
 def read_layer(
@@ -43,12 +46,15 @@ def read_layer(
     *,
     leading: LeadingAxis | None = None,
     voxel_size: tuple[float, float, float] | None = None,
+    onto: LayerReading | None = None,
 ) -> LayerReading:
     """Take a napari image layer, of any array or multiscale, as a volume.
 
     A nameless fourth axis is `leading`, or guessed from its length; a voxel size,
-    (z, y, x) in µm, stands in place of the layer's. InputError where the layer is RGB
-    or its axes cannot be understood.
+    (z, y, x) in µm, stands in place of the layer's. The volume lies along the layer's
+    own axes, or along those of the layer that it is read `onto`: scale, translation,
+    rotation, shear and affine of both count. InputError where the layer is RGB, its
+    axes cannot be understood, or it is turned out of the other's plane.
     """
     if getattr(layer, "rgb", False):
         raise InputError(
@@ -58,21 +64,51 @@ def read_layer(
     array = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
     letters, guessed = axis_letters(layer, tuple(array.shape), leading)
     sizes = dict(zip(letters, array.shape, strict=True))
-    found, pixel, assumed = _sizes_um(layer, letters)
     array, axes = _canonical(array, letters)
+    matrix, place = _to_world(layer, letters)
+    if onto is None:
+        steps = np.linalg.norm(matrix, axis=0)
+        frame = matrix / (voxel_size or steps)
+        place = np.linalg.solve(frame, place)
+    else:
+        frame = onto.frame
+        matrix, place = np.linalg.solve(frame, matrix), np.linalg.solve(frame, place)
+        names = str(layer.name), onto.volume.name
+        array, steps, place = _aligned(array, axes, matrix, place, names)
+    found, pixel, assumed = _known_size(layer, letters, steps)
     path = getattr(getattr(layer, "source", None), "path", None)
     volume = Volume(
         array,
         axes,
         voxel_size or found,
-        channel_names=(),
-        origin=_origin_um(layer, letters, voxel_size),
+        origin=tuple(place),
         name=str(layer.name),
         source=str(path or layer.name),
         pixel_size=None if voxel_size else pixel,
     )
     ambiguous = guessed if guessed is not None and sizes[letters[guessed]] > 1 else None
-    return LayerReading(volume, letters, ambiguous, assumed and voxel_size is None)
+    assumed = assumed and voxel_size is None
+    z, y, x = map(float, steps)
+    return LayerReading(volume, letters, ambiguous, assumed, (z, y, x), frame)
+
+
+def lie_apart(one: LayerReading, other: LayerReading) -> bool:
+    """Return whether voxels of the same number lie at other places of the world.
+
+    By more than half a voxel, at any corner; False where the size of one is unknown.
+    One plane may stand for a whole stack: then z is left aside.
+    """
+    if one.volume.voxel_size is None or other.volume.voxel_size is None:
+        return False
+    sizes = [reading.volume.shape[-3:] for reading in (one, other)]
+    axes = [0, 1, 2] if sizes[0][0] == sizes[1][0] else [1, 2]
+    corners = np.indices((2, 2, 2)).reshape(3, -1).T * (np.array(sizes[0]) - 1)
+    here, there = (
+        (reading.volume.origin + corners * reading.steps) @ reading.frame.T
+        for reading in (one, other)
+    )
+    off = np.linalg.solve(one.frame, (there - here).T).T / one.steps
+    return bool((np.abs(off[:, axes]) > 0.5).any())
 
 
 def micrometres(unit: Any) -> float | None:
@@ -130,49 +166,111 @@ def _lazy(array: Any) -> Any:
     return da.from_array(array, chunks=getattr(array, "chunks", None) or "auto")
 
 
-def _sizes_um(
-    layer: Any, letters: str
-) -> tuple[tuple[float, float, float] | None, tuple[float, float] | None, bool]:
+def _to_world(layer: Any, letters: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a layer's whole transform, from z, y, x of its voxels to the world.
+
+    A matrix, (3, 3), and the place of voxel 0: µm, or pixels where a unit is no length.
+    """
+    affine = np.asarray(layer.affine, float)
+    own = np.asarray(layer.rotate) @ shear_matrix(layer) @ np.diag(layer.scale)
+    whole = affine[:-1, :-1] @ own
+    start = affine[:-1, :-1] @ np.asarray(layer.translate, float) + affine[:-1, -1]
+    rows = [row for row, letter in enumerate("ZYX") if letter in letters]
+    at = [letters.index("ZYX"[row]) for row in rows]
+    units = np.array([micrometres(layer.units[i]) or 1.0 for i in at])
+    matrix, place = np.eye(3), np.zeros(3)
+    matrix[np.ix_(rows, rows)] = whole[np.ix_(at, at)] * units[:, None]
+    place[rows] = start[at] * units
+    return matrix, place
+
+
+Size = tuple[float, float, float]
+
+
+def _known_size(
+    layer: Any, letters: str, steps: Sequence[float]
+) -> tuple[Size | None, tuple[float, float] | None, bool]:
     """Return voxel size, pixel size (y, x) in µm, and whether the unit was assumed.
 
-    A scale of 1 in pixels on all axes is napari's default: it says nothing.
+    Steps of 1 in pixels along all axes are napari's default: they say nothing.
     """
     at = {letter: i for i, letter in enumerate(letters)}
-    spatial = [letter for letter in "ZYX" if letter in at]
-    scale = {letter: abs(float(layer.scale[at[letter]])) for letter in spatial}
-    factor = {letter: micrometres(layer.units[at[letter]]) for letter in spatial}
-    if all(value is not None for value in factor.values()):
-        assumed = False
-    elif factor["Y"] and factor["X"] and scale.get("Z") == 1.0:
+    step = dict(zip("ZYX", map(float, steps), strict=True))
+    length = {i: micrometres(layer.units[at[i]]) is not None for i in "ZYX" if i in at}
+    pixel = step["Y"], step["X"]
+    if any(not np.isfinite(step[i]) or step[i] <= 0 for i in length):
+        return None, None, False
+    assumed = not all(length.values())
+    if assumed and length["Y"] and length["X"] and abs(step["Z"] - 1) < 1e-9:
         # y and x are in µm and z is left at one pixel: only the step is unknown
-        return None, (scale["Y"] * factor["Y"], scale["X"] * factor["X"]), False
-    elif any(abs(value - 1.0) > 1e-9 for value in scale.values()):
-        assumed = True
-    else:
+        return None, pixel, False
+    if assumed and all(abs(step[i] - 1) < 1e-9 for i in length):
         return None, None, False
-    size = {letter: scale[letter] * (factor[letter] or 1.0) for letter in spatial}
-    if any(not np.isfinite(value) or value <= 0 for value in size.values()):
-        return None, None, False
-    pixel = (size["Y"], size["X"])
-    if "Z" not in size:
-        return None, pixel, assumed
-    return (size["Z"], *pixel), pixel, assumed
+    return ((step["Z"], *pixel) if "Z" in length else None), pixel, assumed
 
 
-def _origin_um(
-    layer: Any, letters: str, voxel_size: tuple[float, float, float] | None
-) -> tuple[float, float, float]:
-    """Return the centre of voxel 0 in µm, along the layer's own axes."""
-    origin = [0.0, 0.0, 0.0]
-    for number, letter in enumerate("ZYX"):
-        i = letters.find(letter)
-        if i < 0:
-            continue
-        per_unit = micrometres(layer.units[i]) or 1.0
-        if voxel_size is not None:
-            per_unit = voxel_size[number] / (abs(float(layer.scale[i])) or 1.0)
-        origin[number] = float(layer.translate[i]) * per_unit
-    return origin[0], origin[1], origin[2]
+# Voxels by which the far end of a stack may lie off its grid.
+_SLACK = 0.1
+
+
+def _aligned(
+    array: Any, axes: str, matrix: np.ndarray, place: np.ndarray, names: tuple[str, str]
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Bring voxels that lie askew along the axes of another layer.
+
+    `matrix` and `place` are those of the voxels along these axes. Return array, steps
+    and place. What is mirrored is flipped; what is turned or sheared in the plane is
+    resampled plane by plane, NaN where it does not reach. InputError where it is so out
+    of the plane.
+    """
+    shape = dict(zip(axes, array.shape, strict=True))
+    sizes = np.array([shape[letter] for letter in "ZYX"], float)
+    steps = np.linalg.norm(matrix, axis=0)
+    off = np.abs(matrix - np.diag(np.diag(matrix))) * sizes / steps[:, None]
+    if (off[0, 1:] > _SLACK).any() or (off[1:, 0] > _SLACK).any():
+        raise InputError(
+            f"layer {names[0]!r} is turned or sheared out of the plane of "
+            f"{names[1]!r}; resample it onto that one's voxels first, or give both the "
+            "same rotation, shear and affine"
+        )
+    flips = [bool(value < 0) for value in np.diag(matrix)]
+    if (off > _SLACK).any():
+        flips[1:] = False, False  # part of what is resampled
+    if any(flips):
+        array = _lazy(array)
+        array = array[..., *(slice(None, None, -1 if flip else None) for flip in flips)]
+        for axis in np.flatnonzero(flips):
+            place = place + matrix[:, axis] * (sizes[axis] - 1)
+    if (off > _SLACK).any():
+        array, corner = _turned(array, matrix[1:, 1:], steps[1:])
+        place = np.array([place[0], *(place[1:] + corner)])
+    return array, steps, place
+
+
+def _turned(
+    array: Any, matrix: np.ndarray, steps: np.ndarray
+) -> tuple[Any, np.ndarray]:
+    """Resample planes onto a grid along y and x; return them and its first place."""
+    import dask.array as da
+    from scipy.ndimage import affine_transform
+
+    height, width = array.shape[-2:]
+    corners = [[0, 0], [height - 1, 0], [0, width - 1], [height - 1, width - 1]]
+    low, high = (f(corners @ matrix.T, axis=0) for f in (np.min, np.max))
+    shape = tuple(int(n) + 1 for n in np.ceil((high - low) / steps))
+    back = np.linalg.inv(matrix)
+
+    def turn(block: np.ndarray) -> np.ndarray:
+        planes = block.reshape(-1, height, width).astype(np.float32)
+        where = {"offset": back @ low, "output_shape": shape, "order": 1}
+        turned = [
+            affine_transform(one, back * steps, **where, cval=np.nan) for one in planes
+        ]
+        return np.reshape(turned, (*block.shape[:-2], *shape))
+
+    lazy = da.asarray(_lazy(array)).rechunk((*[1] * (array.ndim - 2), height, width))
+    chunks = (*lazy.chunks[:-2], (shape[0],), (shape[1],))
+    return da.map_blocks(turn, lazy, dtype=np.float32, chunks=chunks), low
 
 
 LayerData = tuple[Any, dict[str, Any], str]

@@ -1,13 +1,16 @@
 """*File > Save*: image layers with their metadata and links in one OME-Zarr folder."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
+from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_sparsessp.errors import InputError
+from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io.layers import (
     About,
     LayerRecord,
@@ -41,6 +44,24 @@ def save_layers(path: str, layers: list[LayerData]) -> list[str]:
             bar.set_description(f"saving {what}")
 
         return [str(write_layers(with_ending(path), saved, report))]
+
+
+def ask_path(parent: QWidget, title: str, stem: str, kinds: str) -> Path | None:
+    """Let the user choose where to save; None where they cancel.
+
+    `kinds` are the dialog's filters; a name without one of their endings gets that of
+    the chosen filter, and OutputError is raised where such a file exists already: the
+    dialog has not asked about it.
+    """
+    endings = re.findall(r"\*(\.\w+)", kinds)
+    name = f"{stem}{endings[0]}"
+    path, kind = QFileDialog.getSaveFileName(parent, title, name, kinds)
+    if not path or Path(path).suffix.lower() in endings:
+        return Path(path) if path else None
+    target = Path(path + re.findall(r"\*(\.\w+)", kind or kinds)[0])
+    if target.exists():
+        raise OutputError(f"{target} exists already; type its whole name to replace it")
+    return target
 
 
 def with_ending(path: str) -> str:

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QFileSystemWatcher, QSize, Qt, QUrl
-from qtpy.QtGui import QDesktopServices, QResizeEvent, QShowEvent
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
+    QInputDialog,
     QLabel,
     QLineEdit,
     QPushButton,
@@ -18,17 +19,21 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.models.library import WEIGHTS_NAME, Entry, card_of, user_folder
-from napari_sparsessp.models.manage import KEPT_DAYS, Deleted, Fetched
+from napari_sparsessp.models import manage
+from napari_sparsessp.models.library import Entry, all_entries, card_of, user_folder
 from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
-from napari_sparsessp.ui.models import actions
 from napari_sparsessp.ui.models.fetch_dialog import FetchDialog
 from napari_sparsessp.ui.models.import_dialog import ModelImporter
-from napari_sparsessp.ui.models.page import ModelPage, button_row
+from napari_sparsessp.ui.models.page import (
+    ModelPage,
+    button_row,
+    digest_text,
+    show_in_folder,
+)
 from napari_sparsessp.ui.models.table import ModelsTable
 from napari_sparsessp.ui.preferences import model_news
-from napari_sparsessp.ui.tasks import BackgroundTask
+from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress
 from napari_sparsessp.ui.widgets.basic import (
     NARROWEST,
     SHARES,
@@ -44,15 +49,18 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.models.verification import Verdict
 
-_WIDE_LETTERS = 110
-"""From this width on, table and card lie side by side."""
-
 _WIDTH = 440
 """In pixels: names, networks and scores are read in full."""
 
-_SETTLE_MS = 150  # copying a file makes many events
-
 _FILE, _FOLDER = "One file (*.safetensors)", "Folder with a readable card (*)"
+
+
+def verify(path: Path, progress: TaskProgress) -> "Verdict":
+    """Compare weights with their checksum, and a test image's prediction."""
+    from napari_sparsessp.models.verification import verify_model
+
+    progress(0.0, what="checking weights and test values")
+    return verify_model(path)
 
 
 class ModelsFoot(Foot):
@@ -74,7 +82,7 @@ class ModelsFoot(Foot):
 
 
 class ModelsForm(QWidget):
-    """Search and table above or beside the card of the chosen model."""
+    """Search and table above the card of the chosen model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,8 +123,7 @@ class ModelsForm(QWidget):
         self.splitter.addWidget(self.page)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.setHandleWidth(9)
-        self.splitter.setStretchFactor(0, 2)
-        self.splitter.setStretchFactor(1, 3)
+        self.splitter.setSizes([330, 670])
         self.splitter.setContentsMargins(9, 9, 9, 0)
         in_a_column(self, self.splitter, self.foot, spacing=7).setStretch(0, 1)
         self.setMinimumWidth(NARROWEST)
@@ -125,34 +132,11 @@ class ModelsForm(QWidget):
         """Ask for a width at which names, networks and scores are read in full."""
         return QSize(_WIDTH, super().sizeHint().height())
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Put the card beside the table where there is room."""
-        super().resizeEvent(event)
-        wide = self.width() > _WIDE_LETTERS * self.fontMetrics().averageCharWidth()
-        wanted = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
-        if self.splitter.orientation() != wanted:
-            self.splitter.setOrientation(wanted)
-            self._share_room()
-
-    def show_models(self, first: bool) -> None:
-        """Write how many models are listed; share the room when they are first."""
+    def show_count(self) -> None:
+        """Write how many models are listed."""
         shown, all_ = self.table.model().rowCount(), len(self.table.entries)
         number = f"{all_}" if shown == all_ else f"{shown} of {all_}"
         self.count.setText(f"{number} {'model' if all_ == 1 else 'models'}")
-        if first:
-            self._share_room()
-
-    def _share_room(self) -> None:
-        """Fit the table to its rows, and leave the card more than half of the room."""
-        if self.splitter.orientation() == Qt.Orientation.Horizontal:
-            whole = self.splitter.width()
-            self.splitter.setSizes([round(0.55 * whole), round(0.45 * whole)])
-            return
-        whole = self.splitter.height()
-        around = self._upper.sizeHint().height() - self.table.sizeHint().height()
-        wanted = around + self.table.height_of(max(4, len(self.table.entries)))
-        first = min(wanted, round(0.42 * whole))
-        self.splitter.setSizes([first, whole - first])
 
 
 class ModelsDock(Dock):
@@ -161,19 +145,16 @@ class ModelsDock(Dock):
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
     ) -> None:
-        super().__init__(napari_viewer, settle_ms=_SETTLE_MS)
+        super().__init__(napari_viewer)
         self._work: BackgroundTask | None = None
         self._listing: BackgroundTask | None = None
-        self._list_again = False
         self._choose: Path | None = None
-        self._fetched: Fetched | None = None
-        self._verdicts: dict[tuple[Path, int], Verdict] = {}
-        self._deleted: list[Deleted] = []
+        self._fetched: manage.Fetched | None = None
+        self._deleted: list[manage.Deleted] = []
         self.fill(ModelsForm())
         self.fetch_dialog: FetchDialog | None = None
         engine = InstalledEngine() if engine is None else engine
         self.importer = ModelImporter(engine, self)
-        self._watcher = QFileSystemWatcher(self)
         self._connect()
         self.refresh()
 
@@ -188,16 +169,15 @@ class ModelsDock(Dock):
             (form.foot.cancel_button.clicked, self.cancel),
             (form.table.use_asked, self.use),
             (form.table.delete_asked, self.delete),
-            (form.table.rename_asked, page.edit_name),
-            (page.use_asked, self.use),
-            (page.check_asked, self.check),
-            (page.export_asked, self.export),
-            (page.rename_asked, self.rename),
-            (page.delete_asked, self.delete),
-            (page.folder_asked, self.show_in_folder),
+            (form.table.rename_asked, self.ask_name),
+            (page.use_button.clicked, self.use),
+            (page.check_button.clicked, self.check),
+            (page.export_button.clicked, self.export),
+            (page.rename_button.clicked, self.ask_name),
+            (page.delete_button.clicked, self.delete),
+            (page.folder_button.clicked, self.show_in_folder),
             (self.importer.imported, self._on_imported),
-            (self._watcher.directoryChanged, self.settle),
-            (model_news().changed, self._on_news),
+            (model_news().changed, self.refresh),
         ):
             asked.connect(slot)
         self.add_shortcut("Ctrl+F", form.search.setFocus)
@@ -206,64 +186,47 @@ class ModelsDock(Dock):
 
     def refresh(self) -> None:
         """List the models in a thread."""
-        if self._listing is not None:
-            self._list_again = True
-            return
+        if self._listing is not None:  # what it lists is old by now
+            self._listing.abandon()
+            self._listing.deleteLater()
         self._listing = self.run_task(
-            actions.list_entries, returned=self._on_listed, failed=self._on_list_failed
+            lambda _progress: (all_entries(), manage.deleted_models()),
+            returned=self._on_listed,
+            failed=self._on_list_failed,
         )
 
-    def _on_listed(self, listed: tuple[list[Entry], list[Deleted]]) -> None:
+    def _on_listed(self, listed: tuple[list[Entry], list[manage.Deleted]]) -> None:
         self._listing = None
-        if self._list_again:
-            self._list_again = False
-            self.refresh()
-            return
         entries, self._deleted = listed
         choose, self._choose = self._choose, None
         table = self.form.table
-        first = not table.entries
         if tuple(entries) != table.entries or choose is not None:
             table.show_entries(entries, choose)
             self._show_chosen()
-        self.form.show_models(first)
-        self._watch()
+        self.form.show_count()
         self.form.undo_button.setVisible(bool(self._deleted))
         if self._deleted:
             self.form.undo_button.setToolTip(
                 f"Puts {self._deleted[0].path.stem} back (Ctrl+Z). What you delete is "
-                f"kept for {KEPT_DAYS} days."
+                f"kept for {manage.KEPT_DAYS} days."
             )
 
     def _on_list_failed(self, error: Exception) -> None:
         self._listing = None
         self.show_error(error, "the search for models")
 
-    def _watch(self) -> None:
-        """Follow what other programs put into the folder, also one chosen since."""
-        watched, folder = self._watcher.directories(), str(user_folder())
-        if watched != [folder] and Path(folder).is_dir():
-            if watched:
-                self._watcher.removePaths(watched)
-            self._watcher.addPath(folder)
-
     def showEvent(self, event: QShowEvent) -> None:
-        """List again: the folder may have been another one meanwhile."""
+        """List again what other programs have put into the folder meanwhile."""
         super().showEvent(event)
         self.settle()
-
-    def _on_news(self, _id: str) -> None:
-        self.refresh()
 
     def _on_search(self, text: str) -> None:
         self.form.table.search(text)
         self._show_chosen()
-        self.form.show_models(False)
+        self.form.show_count()
 
     def _show_chosen(self, _path: object = None) -> None:
-        entry = self.form.table.current()
-        verdict = None if entry is None else self._verdicts.get(_version(entry.path))
-        self.form.page.show_entry(entry, verdict)
+        self.form.page.show_entry(self.form.table.current())
 
     def _announce(self, id_: str, text: str, choose: Path | None) -> None:
         """Announce a changed model to all docks, choose it here, and say so."""
@@ -283,30 +246,28 @@ class ModelsDock(Dock):
             self.fetch_dialog = FetchDialog(self)
             self.fetch_dialog.added.connect(self._on_added)
             self.fetch_dialog.checkpoint.connect(self._on_checkpoint)
-            self.fetch_dialog.finished.connect(self._on_fetch_closed)
+            self.fetch_dialog.finished.connect(self._forget_dialog)
         self.fetch_dialog.show()
         self.fetch_dialog.raise_()
 
-    def _on_fetch_closed(self, _result: int) -> None:
+    def _forget_dialog(self, _result: int) -> None:
         self.fetch_dialog = None
 
-    def _on_added(self, path: Path, fetched: Fetched) -> None:
+    def _on_added(self, path: Path, fetched: manage.Fetched) -> None:
         self._on_arrived(path.stem, path)
         self._show_checksum(fetched)
 
-    def _on_checkpoint(self, fetched: Fetched) -> None:
+    def _on_checkpoint(self, fetched: manage.Fetched) -> None:
         self._fetched = fetched
         self._show_checksum(fetched)
         self.importer.open(fetched.path)
 
-    def _show_checksum(self, fetched: Fetched) -> None:
+    def _show_checksum(self, fetched: manage.Fetched) -> None:
         if fetched.checked:
             return
-        digits = fetched.sha256
-        blocks = " ".join(digits[at : at + 16] for at in range(0, len(digits), 16))
         notice = (
-            f"No checksum was given. What came has the SHA-256 {blocks}; compare it "
-            "with the page of the model"
+            "No checksum was given. What came has the SHA-256 "
+            f"{digest_text(fetched.sha256)}; compare it with the page of the model"
         )
         self.form.foot.message.show_notices([notice])
 
@@ -386,10 +347,9 @@ class ModelsDock(Dock):
         """Verify the model: its weights, and its prediction for a test image."""
         if (chosen := self._chosen()) is not None:
             keep = partial(self._on_verified, chosen[0])
-            self._start("checking the model", keep, actions.verify, chosen[0])
+            self._start("checking the model", keep, verify, chosen[0])
 
     def _on_verified(self, path: Path, verdict: "Verdict") -> None:
-        self._verdicts[_version(path)] = verdict
         now = self.form.table.current()
         if now is not None and now.path == path:
             self.form.page.show_verdict(verdict)
@@ -399,19 +359,33 @@ class ModelsDock(Dock):
         chosen = self._chosen()
         place = None if chosen is None else choose_place(self, chosen[1].id)
         if chosen is not None and place is not None:
-            work = (actions.export, chosen[0], *place)
-            self._start("copying the model", self._on_exported, *work)
+            out, overwrite = place
+            self._start(
+                "copying the model",
+                self._on_exported,
+                lambda progress: manage.export_model(
+                    chosen[0], out, overwrite=overwrite, progress=progress
+                ),
+            )
 
     def _on_exported(self, path: Path) -> None:
         self.form.foot.set_status(f"Exported to {path}.")
 
-    def rename(self, name: str) -> None:
-        """Change the name of the model; its id stays."""
-        if (chosen := self._chosen()) is not None:
-            path, id_ = chosen[0], chosen[1].id
-            text = f"Renamed; its id is still {id_}."
-            renamed = partial(self._announce, id_, text)
-            self._start("writing the name", renamed, actions.rename, path, name)
+    def ask_name(self) -> None:
+        """Ask for another name of the model; its id stays."""
+        chosen = self._chosen()
+        if chosen is None or not self.form.page.rename_button.isEnabled():
+            return
+        path, card = chosen
+        label = f"New name of {card.name} (its id stays {card.id}):"
+        name, given = QInputDialog.getText(self, "Rename", label, text=card.name)
+        if given and name.strip() != card.name:
+            text = f"Renamed; its id is still {card.id}."
+            self._start(
+                "writing the name",
+                lambda _card: self._announce(card.id, text, path),
+                *(manage.rename_model, path, name),
+            )
 
     def delete(self) -> None:
         """Move the model into the trash; Undo restores it."""
@@ -423,8 +397,11 @@ class ModelsDock(Dock):
             return
         id_ = entry.path.stem if entry.card is None else entry.card.id
         text = f"Deleted {entry.name}. Undo delete puts it back."
-        deleted = partial(self._announce, id_, text)
-        self._start("deleting the model", deleted, actions.delete, entry.path)
+        self._start(
+            "deleting the model",
+            lambda _deleted: self._announce(id_, text, None),
+            lambda _progress: manage.delete_model(entry.path),
+        )
 
     def undo_delete(self) -> None:
         """Restore the model that was deleted last."""
@@ -432,14 +409,16 @@ class ModelsDock(Dock):
             self.form.search.clear()
             deleted = self._deleted[0]
             id_ = deleted.path.stem
-            restored = partial(self._announce, id_, f"{id_} is back.")
-            self._start("putting the model back", restored, actions.restore, deleted)
+            self._start(
+                "putting the model back",
+                partial(self._announce, id_, f"{id_} is back."),
+                lambda _progress: manage.restore_model(deleted),
+            )
 
     def show_in_folder(self) -> None:
-        """Open the folder of the model in the system's file browser."""
-        entry = self.form.table.current()
-        if entry is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(entry.path.parent)))
+        """Open the folder of the chosen model."""
+        if (entry := self.form.table.current()) is not None:
+            show_in_folder(entry.path)
 
 
 def choose_place(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:
@@ -455,11 +434,3 @@ def choose_place(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:
     if chosen.suffix != ".safetensors":
         return chosen.with_name(f"{chosen.name}.safetensors"), False
     return chosen, chosen.is_file()  # the system's dialog has asked
-
-
-def _version(path: Path) -> tuple[Path, int]:
-    """Return a model as it was when it was verified: a new file has another time."""
-    try:
-        return path, (path / WEIGHTS_NAME if path.is_dir() else path).stat().st_mtime_ns
-    except OSError:
-        return path, 0

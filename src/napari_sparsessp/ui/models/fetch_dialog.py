@@ -1,17 +1,18 @@
 """Fetch a model from an address or a DOI; nothing is asked of a server before Fetch."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.models.library import all_entries, card_of
-from napari_sparsessp.models.manage import Fetched, IdTaken
-from napari_sparsessp.ui.models import actions
+from napari_sparsessp.models.manage import Fetched, IdTaken, add_model, fetch_model
 from napari_sparsessp.ui.models.import_form import model_id
-from napari_sparsessp.ui.models.page import plain_label
+from napari_sparsessp.ui.tasks import TaskProgress
+from napari_sparsessp.ui.widgets.basic import wrapped_label
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 from napari_sparsessp.ui.widgets.forms import Form
 
@@ -62,6 +63,27 @@ class FetchOptions:
     ] = ""
 
 
+def fetch(origin: str, sha256: str, progress: TaskProgress) -> Fetched:
+    """Download a model file, resuming a partial download; report megabytes."""
+
+    def report(done: float, total: float | None = None, what: str = "") -> None:
+        megabytes = f"{done / 1e6:.1f} MB so far"
+        if total and not what:
+            megabytes = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+        progress(0.0 if what else done, total or math.inf, what or megabytes)
+
+    return fetch_model(origin, sha256=sha256 or None, progress=report)
+
+
+def add(fetched: Fetched, id_: str, progress: TaskProgress) -> Path:
+    """Add a downloaded model to the user's own."""
+    path = add_model(
+        fetched.path, id=id_ or None, source=fetched.source, progress=progress
+    )
+    fetched.forget()
+    return path
+
+
 class FetchDialog(TaskDialog):
     """Download a model and add it, or hand a checkpoint on to be imported."""
 
@@ -77,9 +99,12 @@ class FetchDialog(TaskDialog):
         self.form = Form(FetchOptions)
         self.form.show_row("id", False)
         self.form.changed.connect(self._on_edited)
-        self.arrange(plain_label("muted", _HINT), self.form, self.message)
+        self.arrange(wrapped_label("muted", _HINT), self.form, self.message)
         self.start_button.clicked.connect(self.fetch)
         self.set_busy(False)
+        self.resize(_WIDTH_LETTERS * self.fontMetrics().averageCharWidth(), 10)
+        self.fit()
+        self.form.native("address").setFocus()
 
     def _on_edited(self) -> None:
         address = self.form.get("address")
@@ -95,7 +120,7 @@ class FetchDialog(TaskDialog):
         if self.busy or not options.address:
             return
         self.run(
-            *(actions.fetch, options.address, options.sha256),
+            *(fetch, options.address, options.sha256),
             returned=self._on_fetched,
             status="Asking the server…",
         )
@@ -107,7 +132,7 @@ class FetchDialog(TaskDialog):
             return
         self._fetched = fetched
         self.run(
-            *(actions.add, fetched, self.form.get("id")),
+            *(add, fetched, self.form.get("id")),
             returned=self._on_added,
             status="Adding it to your models…",
         )
@@ -131,10 +156,3 @@ class FetchDialog(TaskDialog):
         super().set_busy(busy)
         self.form.setEnabled(not busy)
         self.start_button.setEnabled(not busy and bool(self.form.get("address")))
-
-    def showEvent(self, event: Any) -> None:
-        """Be as wide as the font asks for, and no higher than needed."""
-        super().showEvent(event)
-        self.resize(_WIDTH_LETTERS * self.fontMetrics().averageCharWidth(), 10)
-        self.fit()
-        self.form.native("address").setFocus()

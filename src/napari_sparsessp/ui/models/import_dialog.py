@@ -5,20 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QFrame,
-    QLabel,
-    QPushButton,
-    QScrollArea,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 
 from napari_sparsessp.models.manage import SUFFIXES
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.models.import_form import ImportForm
-from napari_sparsessp.ui.models.page import plain_label
-from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row
+from napari_sparsessp.ui.widgets.basic import (
+    StepColumn,
+    in_a_column,
+    in_a_row,
+    wrapped_label,
+)
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 
 FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
@@ -83,26 +80,19 @@ class ImportDialog(TaskDialog):
         self.file_label.setProperty("role", "strong")
         self.file_label.setTextFormat(Qt.TextFormat.PlainText)
         self.file_button = QPushButton("Choose file…")
-        self.hint = plain_label("muted", _HINT)
+        self.hint = wrapped_label("muted", _HINT)
         self.form = ImportForm()
-        self.scroll = QScrollArea()
-        self._arrange()
+        self.scroll = StepColumn([self.form])
+        self.scroll.column.setContentsMargins(0, 0, 8, 0)
+        first = QWidget()
+        in_a_column(first, in_a_row(self.file_label, self.file_button))
+        self.arrange(first, self.hint, self.message, self.scroll, stretched=self.scroll)
         self.file_button.clicked.connect(self._on_file)
         self.start_button.clicked.connect(self.start_import)
         self.form.changed.connect(self._show_problem)
         CheckpointDrop(self).dropped.connect(self.read)
         self._set_state(ImportState.NO_FILE)
         self.resize(_WIDTH, 180)
-
-    def _arrange(self) -> None:
-        first, holder = QWidget(), QWidget()
-        in_a_column(first, in_a_row(self.file_label, self.file_button))
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        in_a_column(holder, self.form).setContentsMargins(0, 0, 8, 0)
-        self.scroll.setWidget(holder)
-        self.arrange(first, self.hint, self.message, self.scroll, stretched=self.scroll)
 
     def _on_file(self) -> None:
         if path := choose_checkpoint(self):
@@ -135,8 +125,7 @@ class ImportDialog(TaskDialog):
         self.form.offer(contents, self._path, name, taken)
         self._set_state(ImportState.ASKING)
         self._grow()
-        if not self.form.focus_on_open():
-            self.start_button.setFocus()
+        self.start_button.setFocus()
 
     def start_import(self) -> None:
         """Write the model among the user's own."""
@@ -189,15 +178,11 @@ class ImportDialog(TaskDialog):
             self._set_state(ImportState.ASKING if importing else ImportState.NO_FILE)
 
     def _grow(self) -> None:
-        """Grow to show all questions where the screen has room."""
-        self.form.adjustSize()
-        layout = self.layout()
-        assert layout is not None
-        wanted = self.form.heightForWidth(_WIDTH - 50)
-        around = layout.sizeHint().height() - self.scroll.sizeHint().height()
-        screen = self.screen().availableGeometry().height()
-        height = max(wanted, self.form.sizeHint().height()) + around + 24
-        self.resize(max(self.width(), _WIDTH), min(height, round(0.9 * screen)))
+        """Show all questions where the screen has room, else scroll."""
+        most = round(0.7 * self.screen().availableGeometry().height())
+        wanted = self.form.heightForWidth(self.width() - 50)
+        self.scroll.setMinimumHeight(min(wanted + 8, most))
+        self.fit()
 
     def _show_problem(self) -> None:
         asking = self.state is ImportState.ASKING

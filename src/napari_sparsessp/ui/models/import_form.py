@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QWidget
 
-from napari_sparsessp.ui.models.page import plain_label
-from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row
+from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row, wrapped_label
 from napari_sparsessp.ui.widgets.card_text import count_text, structure_names
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import (
@@ -35,6 +34,21 @@ def model_id(name: str, taken: Collection[str] = ()) -> str:
     number, id_ = 2, base
     while id_ in taken:
         id_, number = f"{base}-{number}", number + 1
+    return id_
+
+
+def checked_id(id_: str, taken: Collection[str]) -> str:
+    """Return an id; raise ValueError where it is none, or one that is taken."""
+    if not ID.fullmatch(id_):
+        raise ValueError(
+            "The id takes lower-case letters, digits, dots, - and _, and begins with "
+            "a letter or digit."
+        )
+    if id_ in taken:
+        raise ValueError(
+            f"The id {id_} is taken: what is installed already is never replaced; "
+            "choose another id."
+        )
     return id_
 
 
@@ -182,7 +196,7 @@ def _reason(question: "Question") -> str:
         return f"{reason[0].upper()}{reason[1:]}."
     if question.assumable:
         return f"Assumed: {reason}."
-    return f"Guessed: {reason}. Check it, for nobody else will notice."
+    return f"Guessed: {reason}. Check it: a wrong answer gives no error."
 
 
 def _licence_hint(format_: str) -> str:
@@ -204,7 +218,8 @@ class ImportForm(QWidget):
         self._names = ("", "")
         self.shown: tuple[str, ...] = ()
         self.panel = CheckpointPanel()
-        self.rows = Form(ImportAnswers, rows={"id": {"read": self._read_id}})
+        id_row = {"read": lambda text: checked_id(text, self._taken)}
+        self.rows = Form(ImportAnswers, rows={"id": id_row})
         self.rows.native("name").setMaxLength(120)
         in_a_column(self, self.panel, self.rows, spacing=11).addStretch(1)
         self.rows.changed.connect(self._on_changed)
@@ -243,35 +258,10 @@ class ImportForm(QWidget):
         """Show what is missing beside its field; return the first of it, or ""."""
         return self.rows.problem()
 
-    def focus_on_open(self) -> bool:
-        """Put the cursor where an answer is missing; return whether one is."""
-        for row in self.shown:
-            try:
-                self.rows.get(row)
-            except ValueError:
-                field = self.rows.native(row)
-                if row == "structures":
-                    field = next((f for f in field.fields if not f.text()), field)
-                field.setFocus()
-                return True
-        return False
-
     def answers(self) -> dict[str, Any]:
         """Return what was asked and answered; empty for a file that asks nothing."""
         given = {row: self.rows.get(row) for row in self.shown}
         return {row: answer for row, answer in given.items() if answer is not None}
-
-    def _read_id(self, text: str) -> str:
-        if not ID.fullmatch(text):
-            raise ValueError(
-                "The id takes lower-case letters, digits, dots, - and _, and begins "
-                "with a letter or digit."
-            )
-        if text in self._taken:
-            raise ValueError(
-                "A model with this id is installed already; choose another id."
-            )
-        return text
 
     def _on_changed(self) -> None:
         """Let the id follow the name until the user writes another."""
@@ -290,8 +280,8 @@ class CheckpointPanel(QFrame):
         super().__init__()
         self.setProperty("role", "panel")
         self.drawing = TopologyDrawing()
-        self.headline, self.facts = plain_label("strong"), plain_label("")
-        self.structures, self.notes = plain_label(""), plain_label("muted")
+        self.headline, self.facts = wrapped_label("strong"), wrapped_label("")
+        self.structures, self.notes = wrapped_label(""), wrapped_label("muted")
         words = QWidget()
         in_a_column(words, self.headline, self.facts, spacing=1)
         head = in_a_row(self.drawing, words, stretched=0)

@@ -1,17 +1,16 @@
 """The table of models: columns give way where it is narrow, Enter uses, Del deletes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QModelIndex, Qt, Signal
 from qtpy.QtGui import QKeyEvent
 
-from napari_sparsessp.models.card import ModelCard, origin_word
+from napari_sparsessp.models.card import origin_word
 from napari_sparsessp.models.library import Entry
 from napari_sparsessp.ui.widgets.basic import Mark
 from napari_sparsessp.ui.widgets.card_text import TOPOLOGIES, structure_names
-from napari_sparsessp.ui.widgets.stack_input import size_text
 from napari_sparsessp.ui.widgets.table import ROW, Column, RowsModel, RowsOrder
 from napari_sparsessp.ui.widgets.table_view import RowsView
 
@@ -35,9 +34,11 @@ def _spoken_name(entry: Entry) -> str:
     return f"{entry.name}, {extra}" if extra else entry.name
 
 
-def _structures(card: ModelCard) -> str:
-    many = len(card.structures)
-    return structure_names(card.structures) if many < 2 else f"{many} structures"
+def _structures(entry: Entry) -> str:
+    if entry.card is None:
+        return "damaged"
+    many = len(entry.card.structures)
+    return f"{many} structures" if many > 1 else structure_names(entry.card.structures)
 
 
 # what all columns but the name have in common
@@ -47,34 +48,6 @@ _COMMON: dict[str, Any] = {
     "elide": Qt.TextElideMode.ElideMiddle,  # names that begin alike differ at their end
     "ink": lambda _entry: "muted",
 }
-
-
-def _of_card(
-    key: str,
-    title: str,
-    text: Callable[[ModelCard], str],
-    tip: str,
-    gives_way: int,
-    value: Callable[[ModelCard], Any] | None = None,
-    cell_tip: Callable[[ModelCard], str] | None = None,
-) -> Column:
-    """Return a column of what a card says; a damaged model has none."""
-
-    def cell(entry: Entry) -> str:
-        if entry.card is None:
-            return "damaged" if key == "structures" else ""
-        return text(entry.card)
-
-    def sort_key(entry: Entry) -> Any:
-        if entry.card is None:
-            return None
-        return text(entry.card).casefold() if value is None else value(entry.card)
-
-    def explain(entry: Entry) -> str:
-        return entry.problem if entry.card is None else (cell_tip or text)(entry.card)
-
-    about: dict[str, Any] = {"value": sort_key, "cell_tip": explain, **_COMMON}
-    return Column(key, title, cell, tip, gives_way=gives_way, **about)
 
 
 def _mark(entry: Entry) -> Mark | str | None:
@@ -92,39 +65,28 @@ COLUMNS = (
         mark=_mark,
         **_COMMON | {"ink": None},
     ),
-    _of_card(
+    Column(
         "structures",
         "Shows",
         _structures,
         "The structures that it predicts.",
+        value=lambda entry: entry.card and len(entry.card.structures),
+        cell_tip=lambda entry: (
+            structure_names(entry.card.structures) if entry.card else entry.problem
+        ),
         gives_way=1,
-        value=lambda card: len(card.structures),
-        cell_tip=lambda card: structure_names(card.structures),
+        **_COMMON,
     ),
-    _of_card(
+    Column(
         "topology",
         "Network",
-        lambda card: TOPOLOGIES[card.topology][0],
+        lambda entry: TOPOLOGIES[entry.card.topology][0] if entry.card else "",
         "Topology: whether encoder and decoder see planes or volumes.",
+        cell_tip=lambda entry: (
+            TOPOLOGIES[entry.card.topology][1] if entry.card else entry.problem
+        ),
         gives_way=3,
-        cell_tip=lambda card: TOPOLOGIES[card.topology][1],
-    ),
-    _of_card(
-        "ratios",
-        "Ratios",
-        lambda card: ", ".join(f"{ratio:g}" for ratio in card.ratios),
-        "Sparsity ratios it was trained for: 4 means that one plane in four was "
-        "imaged.",
-        gives_way=5,
-        value=lambda card: max(card.ratios),
-    ),
-    _of_card(
-        "voxel",
-        "Voxel",
-        lambda card: size_text(card.voxel_size),
-        "Voxel size of its grid; your stack is resampled to it.",
-        gives_way=7,
-        value=lambda card: float(card.voxel_size[0]),
+        **_COMMON,
     ),
     Column(
         "size",
@@ -147,13 +109,6 @@ COLUMNS = (
         gives_way=2,
         **_COMMON,
     ),
-    _of_card(
-        "licence",
-        "Licence",
-        lambda card: card.licence,
-        "What you may do with its weights.",
-        gives_way=6,
-    ),
 )
 
 
@@ -163,6 +118,7 @@ def search_texts(entry: Entry) -> Iterable[str]:
     if (card := entry.card) is not None:
         texts += [card.id, structure_names(card.structures), *card.structures]
         texts += [entry.origin, card.modality, card.citation, card.topology]
+        texts.append(card.licence)
     return texts
 
 

@@ -13,9 +13,9 @@ from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.widgets.charts import Curve
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.sweep_report import SweepReport
+    from napari_sparsessp.evaluation.sweep_report import Point, SweepReport
 
-SCORES = {"r2": "R²", "pcc_plane": "Pearson in planes"}
+SCORES = {"r2": "R²", "pcc_plane": "PCC in planes"}
 """Scores that the chart can show, and their names."""
 
 MEAN = "mean"
@@ -34,21 +34,6 @@ class RatioRow:
     enough: bool | None  # by the report's rule
     cost: ImagingCost
     predicted: float  # seconds of one prediction
-
-
-def place_of(ratio: float) -> float:
-    """Return where a ratio stands on the chart's axis: each doubling is one step."""
-    return math.log2(ratio)
-
-
-def ratio_at(place: float, ratios: Sequence[int]) -> int:
-    """Return the ratio that is nearest to a place on the axis."""
-    return min(ratios, key=lambda one: abs(place_of(one) - place))
-
-
-def ticks_of(ratios: Sequence[int]) -> list[tuple[float, str]]:
-    """Name the places of the ratios."""
-    return [(place_of(one), str(one)) for one in ratios]
 
 
 def rows_of(
@@ -81,40 +66,38 @@ def curves_of(
     faint: str,
     until: int = 1,
 ) -> list[Curve]:
-    """Return the curves of the structures that are shown, and what they are read by."""
-    places = [place_of(one.ratio) for one in report.ratios]
+    """Return the curves of the structures that are shown, and what they are read by.
+
+    Each doubling of the ratio is one step along x.
+    """
+    places = [math.log2(one.ratio) for one in report.ratios]
     curves: list[Curve] = []
     names = [name for name in report.structures if name in shown]
     for name in names:
         label = structure_or_custom(name).label
-        values = [_number(point.value) for point in report.curve(score, name)]
+        values = _values(report.curve(score, name))
         curves.append(Curve(label, places, values, colour(name), dots=True))
         curves += _spread(report, score, name, colour(name))
     several = len(report.structures) > 1
-    mean = [_number(point.value) for point in report.curve(score)]
+    mean = _values(report.curve(score))
     if several or not names:
         label = f"mean of {len(report.structures)}" if several else MEAN
         curves.append(Curve(label, places, mean, dots=True))
-    ends = [places[0], max(place_of(until), places[-1], places[0] + 0.5)]
-    return sorted(curves, key=_height) + _lines(report, score, ends, mean[0], faint)
-
-
-def _lines(
-    report: "SweepReport", score: str, ends: list[float], densest: float, faint: str
-) -> list[Curve]:
-    """Level lines: what is enough, and what needs no network."""
-    lines = []
+    ends = [places[0], max(math.log2(until), places[-1], places[0] + 0.5)]
+    curves.sort(key=_height)
+    # level lines: what is enough, and what needs no network
+    densest = mean[0]
     least = None if math.isnan(densest) else report.rule.least(densest)
     if least is not None:
-        lines.append(Curve("enough", ends, [least] * 2, faint, dashed=True))
+        curves.append(Curve("enough", ends, [least] * 2, faint, dashed=True))
     known = reference_scores(report, score)
     best = max(
         (value for key in BASELINES if (value := known[key]) is not None),
         default=_LOWEST,
     )
     if best > _LOWEST:
-        lines.append(Curve("possible without a network", ends, [best] * 2, faint))
-    return lines
+        curves.append(Curve("possible without a network", ends, [best] * 2, faint))
+    return curves
 
 
 def _height(curve: Curve) -> float:
@@ -151,13 +134,13 @@ def _spread(report: "SweepReport", score: str, name: str, colour: str) -> list[C
         values = [phase.structures[name].get(score) for phase in one.phases]
         known = [value for value in values if value is not None]
         if len(known) > 1:
-            x += [place_of(one.ratio)] * 2 + [math.nan]
+            x += [math.log2(one.ratio)] * 2 + [math.nan]
             y += [min(known), max(known), math.nan]
     return [Curve("", x, y, colour)] if x else []
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def _values(points: Sequence["Point"]) -> list[float]:
+    return [math.nan if one.value is None else one.value for one in points]
 
 
 def nth(ratio: int) -> str:

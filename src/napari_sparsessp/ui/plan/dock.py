@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.evaluation.sweep_report import need_of, write_sweep_csv
@@ -14,6 +13,7 @@ from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
+from napari_sparsessp.ui.layers.saving import ask_path
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.models.shelf import ModelShelf
 from napari_sparsessp.ui.napari_compat import layer_with_key
@@ -25,14 +25,12 @@ from napari_sparsessp.ui.plan.job import (
     PlanChoice,
     PlanJob,
     PlanPreview,
-    SweepCache,
     SweepRecord,
     arrays_of,
     measure_plan,
     preview_plan,
     session_memory,
 )
-from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, error_details
 from napari_sparsessp.ui.widgets.basic import Mark
@@ -57,7 +55,7 @@ class PlanDock(Dock):
         self._engine = InstalledEngine() if engine is None else engine
         self.preview = PlanPreview()
         self.record: SweepRecord | None = None
-        self.cache = SweepCache(session_memory())
+        self.memory = session_memory()
         self.task: BackgroundTask | None = None
         self._job: PlanJob | None = None
         self._measuring: MeasuredChoice | None = None
@@ -93,7 +91,6 @@ class PlanDock(Dock):
         form.result.page_asked.connect(self.save_page)
         self.shelf.changed.connect(self._on_model)
         self._files.opened.connect(self._on_opened)
-        model_news().changed.connect(self._on_news)
         form.ratios.changed.connect(self.settle)
         form.structures.choice_changed.connect(self.settle)
         form.device.changed.connect(self.settle)
@@ -107,9 +104,6 @@ class PlanDock(Dock):
     def _on_model(self) -> None:
         self.form.show_model()
         self.settle()
-
-    def _on_news(self, _id: str) -> None:
-        self.cache.forget()
 
     def _offer_layers(self) -> None:
         self.form.input.set_layers(input_choices(self._viewer))
@@ -180,7 +174,7 @@ class PlanDock(Dock):
         arrays = arrays_of(self._viewer, choice)
         if self._measured is not None and self._measured.fits(choice, arrays):
             return
-        record = self.cache.find(choice, arrays)
+        record = self.memory.find(choice, arrays)
         self._measured = None if record is None else MeasuredChoice(choice, arrays)
         self._show_record(record)
 
@@ -226,7 +220,7 @@ class PlanDock(Dock):
                 form.structures.set_visible(id_, True, tell=False)
         self._job = job
         self._measuring = MeasuredChoice(choice, arrays_of(self._viewer, choice))
-        work = measure_plan, self._engine, job, self.cache.memory
+        work = measure_plan, self._engine, job, self.memory
         self.task = task = BackgroundTask(*work, parent=self)
         task.progressed.connect(form.foot.show_progress)
         task.published.connect(self._on_grown)
@@ -255,7 +249,7 @@ class PlanDock(Dock):
 
     def _on_measured(self, measurement: Measurement) -> None:
         if self._measuring is not None:
-            self.cache.note(self._measuring, measurement.key)
+            self.memory.keep(self._measuring, measurement)
         self._end(measurement.record)
         if measurement.remembered:
             self.form.foot.set_status("Nothing has changed since it was measured.")
@@ -328,7 +322,7 @@ class PlanDock(Dock):
     def save_table(self) -> None:
         """Ask where, and write the table as CSV."""
         report = self.form.result.report()
-        path = None if report is None else ask_path(self, report.input, ".csv", "table")
+        path = self._ask_path("Table (*.csv)")
         if report is None or path is None:
             return
         imaging = self.form.result.imaging.values()
@@ -337,7 +331,7 @@ class PlanDock(Dock):
         except SparseSSPError as error:
             self.show_error(error)
         else:
-            self.form.foot.set_status(f"Saved {path}")
+            self._on_saved(path)
 
     def save_page(self) -> None:
         """Ask where, and write the report in the background."""
@@ -345,7 +339,7 @@ class PlanDock(Dock):
         busy = self._saving is not None and self._saving.running
         if report is None or self.record is None or busy:
             return
-        path = ask_path(self, report.input, ".html", "report")
+        path = self._ask_path("Page (*.html)")
         if path is None:
             return
         self.form.foot.set_status("Writing the report…")
@@ -353,8 +347,17 @@ class PlanDock(Dock):
         what = "the writing of the report"
         self._saving = self.run_task(*work, returned=self._on_saved, what=what)
 
+    def _ask_path(self, kinds: str) -> Path | None:
+        report = self.form.result.report()
+        source = "" if report is None else Path(report.input).name.split(".")[0]
+        stem = re.sub(r"[^\w-]", "_", source) or "stack"
+        try:
+            return ask_path(self, "Save the plan", f"{stem}_plan", kinds)
+        except SparseSSPError as error:
+            self.show_error(error)
+            return None
+
     def _on_saved(self, path: Path) -> None:
-        self._saving = None
         self.form.foot.set_status(f"Saved {path}")
 
     def show_error(
@@ -379,11 +382,11 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
     form.input.show_expectations(rows)
     others = [name for _, name in form.structures.layers]
     form.topology.show_fit(seen.reading, stack.channel, others)
-    ratios = [nth(ratio) for ratio in choice.ratios if ratio > 1]
-    which = f"every <b>{listed(ratios)}" if ratios else "<b>every r-th"
-    form.ratio_step.set_headline(f"keep {which} plane</b>")
+    ratios = [ratio for ratio in choice.ratios if ratio > 1]
+    which = listed(list(map(str, ratios))) if ratios else "r"
+    form.ratio_step.set_headline(f"z-sampling: <b>1 plane in {which}</b>")
     label = "" if stack.card is None else TOPOLOGIES[stack.card.topology][0]
-    form.topology_step.set_headline(f"with a <b>{label} network</b>")
+    form.topology_step.set_headline(f"Model: <b>{label}</b>")
     ready = plan.job is not None
     settled = Mark.GOOD if ready else Mark.WAITING
     order = list(Mark)
@@ -406,12 +409,12 @@ def show_foot(form: PlanForm, plan: PlanPreview, known: bool) -> None:
     if plan.sparse:
         foot.message.show_notices([plan.sparse])
         foot.set_state(PlanState.BLOCKED, plan.sparse)
-        foot.set_status("There is nothing to leave out of this stack: see above.")
+        foot.set_status("Cannot plan from this stack: see message above.")
     elif seen.problem is not None:
         details = error_details(seen.problem, seen.request)
         foot.message.show_error(str(seen.problem), details)
         foot.set_state(PlanState.BLOCKED, str(seen.problem))
-        foot.set_status("Something is in the way: see above.")
+        foot.set_status("Cannot run: see message above.")
     elif plan.job is None:
         foot.message.clear()
         foot.set_state(PlanState.BLOCKED, plan.waiting)
@@ -453,17 +456,6 @@ def open_in_predict(
     form.sampling.set_ratio(float(ratio) if ratio > 1 else None)
     form.sampling.set_simulate(ratio > 1)
     dock.refresh_now()
-
-
-def ask_path(parent: QWidget, source: str, ending: str, kind: str) -> Path | None:
-    """Let the user choose where to save; what is there is replaced only when asked."""
-    stem = re.sub(r"[^\w-]", "_", Path(source).name.split(".")[0]) or "stack"
-    title, kinds = f"Save the {kind}", f"{ending[1:].upper()} (*{ending})"
-    path, _ = QFileDialog.getSaveFileName(parent, title, f"{stem}_plan{ending}", kinds)
-    if not path:
-        return None
-    chosen = Path(path)
-    return chosen if chosen.suffix.lower() == ending else Path(f"{path}{ending}")
 
 
 def write_record(record: SweepRecord, path: Path, progress: TaskProgress) -> Path:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.plan.curves import nth
@@ -20,6 +20,7 @@ from napari_sparsessp.ui.widgets.basic import (
     WorkFoot,
     in_a_column,
     link_button,
+    wrapped_label,
 )
 from napari_sparsessp.ui.widgets.card_text import cost_words
 from napari_sparsessp.ui.widgets.device import DeviceBox
@@ -184,18 +185,14 @@ class PlanForm(StepForm):
                 (TRUTH, "Ground truth", _TRUTH_TIP),
                 (DENSE, "Dense prediction", _DENSE_TIP),
             ],
-            "Judged by",
+            "Compared with",
         )
-        self.judge_note = QLabel(_DENSE_NOTE)
-        self.judge_note.setProperty("role", "small")
-        self.judge_note.setWordWrap(True)
+        self.judge_note = wrapped_label("small", _DENSE_NOTE)
         self.table = StructureTable(self.structures)
         self.topology = TopologyPicker()
         self.device = DeviceBox(find_devices)
         self.result = PlanResult()
-        self.empty = QLabel(EMPTY)
-        self.empty.setProperty("role", "muted")
-        self.empty.setWordWrap(True)
+        self.empty = wrapped_label("muted", EMPTY)
         self.all_button = link_button("All", "Tick all structures")
         self.none_button = link_button("None", "Tick no structure")
         self.all_button.clicked.connect(lambda _on: self.structures.tick(None))
@@ -204,12 +201,12 @@ class PlanForm(StepForm):
         self.show_judge(False)
 
     def _arrange(self) -> None:
-        self.stack_step = Step("From <b>this dense stack</b>")
-        self.ratio_step = Step("keep <b>every r-th plane</b>")
-        self.judge_step = Step("judged by <b>the truth</b>")
-        self.topology_step = Step("with <b>this network</b>")
-        self.device_step = Step("on")
-        self.result_step = Step("<b>How sparsely may I image?</b>", last=True)
+        self.stack_step = Step("<b>Dense stack</b>")
+        self.ratio_step = Step("z-sampling")
+        self.judge_step = Step("Compared with <b>ground truth</b>")
+        self.topology_step = Step("Model")
+        self.device_step = Step("Device")
+        self.result_step = Step("<b>Sparsest sampling that is enough</b>", last=True)
         self.stack_step.title_row.addWidget(self.input.edit_button)
         self.judge_step.title_row.addWidget(self.all_button)
         self.judge_step.title_row.addWidget(self.none_button)
@@ -254,8 +251,8 @@ class PlanForm(StepForm):
         self.judge_note.setVisible(against_dense)
         hidden = {"expected", "truth"} if against_dense else {"expected"}
         self.table.hide_columns(hidden)
-        what = "the dense prediction" if against_dense else "the ground truth"
-        self.judge_step.set_headline(f"judged by <b>{what}</b>")
+        what = "dense prediction" if against_dense else "ground truth"
+        self.judge_step.set_headline(f"Compared with <b>{what}</b>")
 
     def show_model(self) -> None:
         """Offer the structures of the chosen model, and say what they cost."""

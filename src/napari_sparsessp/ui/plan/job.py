@@ -6,7 +6,6 @@
 
 import importlib
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -24,6 +23,7 @@ from napari_sparsessp.ui.predict.planning import (
     pixels_of,
     preview_prediction,
 )
+from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.widgets.style import duration_text
 from napari_sparsessp.volume import Volume
@@ -40,7 +40,7 @@ SWEEPS_KEPT = 12
 
 # The engine refuses to thin out a stack whose planes are further apart than this.
 _SPARSE = 1.5
-_NO_TRUTH = "Choose a truth layer for a structure, or judge by the dense prediction."
+_NO_TRUTH = "Choose a truth layer, or compare with the dense prediction."
 
 
 @dataclass(frozen=True)
@@ -165,31 +165,59 @@ class SweepRecord:
     gallery: "Gallery | None" = None
 
 
-class SweepMemory(OrderedDict[str, SweepRecord]):
-    """The last sweeps of a session by `sweep_key`; the least recently used go first."""
-
-    def recall(self, key: str) -> SweepRecord | None:
-        """Return a sweep; None where it was not done."""
-        if key in self:
-            self.move_to_end(key)
-        return self.get(key)
-
-    def remember(self, key: str, record: SweepRecord) -> None:
-        """Keep a sweep, if it is finished."""
-        if record.report.finished:
-            self[key] = record
-            self.move_to_end(key)
-        while len(self) > SWEEPS_KEPT:
-            self.popitem(last=False)
-
-
 @dataclass(frozen=True)
 class Measurement:
-    """A whole sweep."""
+    """A whole sweep, its `sweep_key`, and whether the same pixels were swept before."""
 
     record: SweepRecord
     key: str
-    remembered: bool = False  # the same pixels were swept before
+    remembered: bool = False
+
+
+class MeasuredChoice:
+    """A choice and the arrays it was measured with, which it does not keep alive."""
+
+    def __init__(self, choice: PlanChoice, arrays: Sequence[Any]) -> None:
+        self.choice = choice
+        self._references = [_reference(one) for one in arrays]
+
+    def fits(self, choice: PlanChoice, arrays: Sequence[Any]) -> bool:
+        """Return whether this is the same choice of the same arrays."""
+        if choice.identity != self.choice.identity:
+            return False
+        same = len(self._references) == len(arrays)
+        pairs = zip(self._references, arrays, strict=False)
+        return same and all(reference() is one for reference, one in pairs)
+
+
+class SweepMemory:
+    """The last sweeps of a session.
+
+    Without reading a pixel, images are told apart by being the same arrays: what was
+    painted into an array since is only noticed by measuring again.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[MeasuredChoice, Measurement]] = []
+
+    def keep(self, measured: MeasuredChoice, measurement: Measurement) -> None:
+        """Keep the sweep of a choice."""
+        self._kept = [*self._kept, (measured, measurement)][-SWEEPS_KEPT:]
+
+    def with_key(self, key: str) -> SweepRecord | None:
+        """Return the sweep of the same pixels; None where it was not done."""
+        same = (one.record for _, one in self._kept if one.key == key)
+        return next(same, None)
+
+    def find(self, choice: PlanChoice, arrays: Sequence[Any]) -> SweepRecord | None:
+        """Return the sweep of a choice; None where these images were not swept so."""
+        same = (one.record for seen, one in self._kept if seen.fits(choice, arrays))
+        return next(same, None)
+
+    def forget(self, model: str) -> None:
+        """Drop what a model has predicted, or all for "": its file has changed."""
+        other = (one for one in self._kept if one[1].record.report.model.id != model)
+        self._kept = list(other) if model else []
 
 
 def measure_plan(
@@ -207,12 +235,10 @@ def measure_plan(
     runs = plan_sweep(*stack, all_phases=phases, against_dense=dense)
     progress(0.0, what="Reading the stack…")
     key = sweep_key(model.sha256, runs, lambda *_: progress.check())
-    known = memory.recall(key)
+    known = memory.with_key(key)
     if known is not None:
         return Measurement(known, key, remembered=True)
-    record = _measured(model, runs, progress)
-    memory.remember(key, record)
-    return Measurement(record, key)
+    return Measurement(_measured(model, runs, progress), key)
 
 
 def _measured(
@@ -252,50 +278,9 @@ def _measured(
 @cache
 def session_memory() -> SweepMemory:
     """Return the sweeps of this session, of all viewers: pixels tell them apart."""
-    return SweepMemory()
-
-
-class MeasuredChoice:
-    """A choice and the arrays it was measured with, which it does not keep alive."""
-
-    def __init__(self, choice: PlanChoice, arrays: Sequence[Any]) -> None:
-        self.choice = choice
-        self._references = [_reference(one) for one in arrays]
-
-    def fits(self, choice: PlanChoice, arrays: Sequence[Any]) -> bool:
-        """Return whether this is the same choice of the same arrays."""
-        if choice.identity != self.choice.identity:
-            return False
-        same = len(self._references) == len(arrays)
-        pairs = zip(self._references, arrays, strict=False)
-        return same and all(reference() is one for reference, one in pairs)
-
-
-class SweepCache:
-    """Find sweeps by what is chosen, without reading a pixel.
-
-    Images are told apart by being the same arrays. What was painted into an array since
-    is only noticed by measuring again, which reads it.
-    """
-
-    def __init__(self, memory: SweepMemory) -> None:
-        self.memory = memory
-        self._known: dict[tuple[Any, ...], tuple[MeasuredChoice, str]] = {}
-
-    def note(self, measured: MeasuredChoice, key: str) -> None:
-        """Remember by which key the sweep of a choice can be found."""
-        self._known[measured.choice.identity] = measured, key
-
-    def find(self, choice: PlanChoice, arrays: Sequence[Any]) -> SweepRecord | None:
-        """Return the sweep of a choice; None where these images were not swept so."""
-        if choice.identity not in self._known:
-            return None
-        measured, key = self._known[choice.identity]
-        return self.memory.recall(key) if measured.fits(choice, arrays) else None
-
-    def forget(self) -> None:
-        """Drop all: a model's file has changed."""
-        self._known.clear()
+    memory = SweepMemory()
+    model_news().changed.connect(memory.forget)
+    return memory
 
 
 def arrays_of(viewer: Any, choice: PlanChoice) -> list[Any]:

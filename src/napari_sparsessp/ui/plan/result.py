@@ -1,5 +1,6 @@
 """The result of a sweep: answer, curve, cost of each ratio, and the next step."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from html import escape
@@ -21,12 +22,9 @@ from napari_sparsessp.ui.plan.curves import (
     legend_of,
     listed,
     nth,
-    place_of,
     range_of,
-    ratio_at,
     rows_of,
     seconds_text,
-    ticks_of,
 )
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import (
@@ -37,6 +35,7 @@ from napari_sparsessp.ui.widgets.basic import (
 )
 from napari_sparsessp.ui.widgets.charts import Chart
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.numbers import local
 from napari_sparsessp.ui.widgets.sampling import ZAxisDrawing
 from napari_sparsessp.ui.widgets.style import Tones, mix
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
@@ -57,7 +56,7 @@ _SCORE_TIP = (
 
 
 def _score_text(row: RatioRow) -> str:
-    value = "–" if row.score is None else f"{row.score:.3f}"
+    value = "–" if row.score is None else local(f"{row.score:.3f}")
     mark = {True: " ✓", False: " ✗", None: ""}[row.enough]
     return value.replace("-", "\u2212") + mark
 
@@ -70,7 +69,7 @@ def _score_tip(row: RatioRow) -> str:
 
 
 def _seconds(row: RatioRow, seconds: float) -> str:
-    return seconds_text(seconds) if row.cost.plane_ms else "–"
+    return local(seconds_text(seconds)) if row.cost.plane_ms else "–"
 
 
 COLUMNS = (
@@ -99,7 +98,7 @@ COLUMNS = (
     Column(
         "light",
         "Light",
-        lambda row: f"{100 * row.cost.light:.3g} %",
+        lambda row: local(f"{100 * row.cost.light:.3g} %"),
         "Light dose, as a share of that of the dense stack.",
         kind=Kind.NUMBER,
     ),
@@ -195,7 +194,7 @@ class PlanResult(QWidget):
                 ("r2", "R²", "Brightness and pattern: 1 is perfect, 0 a flat grey."),
                 (
                     "pcc_plane",
-                    "Pattern",
+                    "PCC in planes",
                     "Pearson's correlation within planes: blind to brightness and "
                     "contrast. Look here where R² cannot tell.",
                 ),
@@ -339,7 +338,7 @@ class PlanResult(QWidget):
         ratios = {one.ratio for one in report.ratios} | self._planned
         curves = curves_of(report, score, self._shown, self._colour, faint, max(ratios))
         self.chart.set_labels("every r-th plane is imaged: r", SCORES[score])
-        self.chart.set_x_ticks(ticks_of(sorted(ratios)))
+        self.chart.set_x_ticks([(math.log2(one), str(one)) for one in sorted(ratios)])
         self.chart.set_y_range(*range_of(curves))
         # their names stand below, where they hide nothing
         self.chart.set_curves([replace(one, name="") for one in curves])
@@ -359,7 +358,7 @@ class PlanResult(QWidget):
             return
         score = self.score.value()
         rows = rows_of(report, score, imaging.plane_ms, imaging.stacks)
-        self.table.set_title("score", "R²" if score == "r2" else "Pattern")
+        self.table.set_title("score", "R²" if score == "r2" else "PCC")
         self.table.set_rows(rows)
         self._choose(rows[0].ratio if self._chosen is None else self._chosen)
 
@@ -371,7 +370,7 @@ class PlanResult(QWidget):
         self._chosen = ratio
         self.ratio_chosen.emit(ratio)
         self.view.choose(ratio)
-        self.chart.set_cursor(place_of(ratio))
+        self.chart.set_cursor(math.log2(ratio))
         view = SparseView.simulate(report.depth, float(ratio))
         self.drawing.show_view(view, report.voxel_size[0])
         self.sentence.setText(cost_sentence(row.cost, row.predicted))
@@ -392,7 +391,7 @@ class PlanResult(QWidget):
     def _on_chart(self, place: float) -> None:
         if self._measured is not None:
             ratios = [one.ratio for one in self._measured.ratios]
-            self.choose(ratio_at(place, ratios))
+            self.choose(min(ratios, key=lambda one: abs(math.log2(one) - place)))
 
     def _on_use(self) -> None:
         if self._chosen is not None:

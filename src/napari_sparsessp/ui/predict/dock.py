@@ -217,7 +217,7 @@ class PredictDock(Dock):
             return
         model, shown = model_of(fresh[-1]), [(one, one.visible) for one in opened]
         if model != self.form.topology.model_id():
-            self.shelf.choose(model)
+            self.shelf.offer(model)
         for layer, visible in shown:  # another model's would be shown by habit
             layer.visible = visible
         self._layout = self.view.layouts.current or OVERLAY

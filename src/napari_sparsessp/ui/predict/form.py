@@ -361,7 +361,9 @@ class PredictForm(StepForm):
             (self.device_step, [self.options]),
         ]
         self.arrange(steps, PredictFoot(), below=0)
-        self.table.horizontalHeader().sectionResized.connect(self._show_caption)
+        # a column still counts as shown when its header says that it goes
+        fitted = single_shot(self, self._show_caption)
+        self.table.horizontalHeader().sectionResized.connect(lambda *_: fitted.start())
         # once the options have their size
         unfolded = single_shot(self, self._to_options)
         self.options.more_button.clicked.connect(lambda _on: unfolded.start())
@@ -460,7 +462,7 @@ class PredictForm(StepForm):
             }
         )
 
-    def _show_caption(self, *_: object) -> None:
+    def _show_caption(self) -> None:
         """Let the column of expected scores and its caption go and stay together."""
         there = "expected" in self.table.shown_columns()
         self.measured_note.setVisible(there and bool(self.measured_note.text()))

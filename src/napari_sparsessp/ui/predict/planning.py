@@ -133,7 +133,7 @@ def preview_prediction(
         faults: dict[str, str] = {}
         for id_, one in layers.items():
             try:
-                truth[id_] = _truth_volume(one)
+                truth[id_] = _truth_volume(one, reading)
             except InputError as error:
                 if id_ in state.insisted:
                     raise
@@ -238,9 +238,9 @@ def _request(
         raise InputError(f"{where} cannot be used: {why}") from error
 
 
-def _truth_volume(layer: Any) -> Volume:
-    """Read a truth layer; an error names it."""
-    volume = read_layer(layer).volume
+def _truth_volume(layer: Any, light: LayerReading) -> Volume:
+    """Read a truth layer where it lies on the input; an error names it."""
+    volume = read_layer(layer, onto=light).volume
     if "C" in volume.axes:
         raise InputError(
             f"truth layer {layer.name!r} has {volume.sizes['C']} channels; split "

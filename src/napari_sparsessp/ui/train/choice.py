@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel, structure_or_custom
 from napari_sparsessp.tasks import Progress
-from napari_sparsessp.ui.layers.metadata import channel_part
-from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
+from napari_sparsessp.ui.layers.metadata import structure_named
+from napari_sparsessp.ui.layers.reading import (
+    LayerReading,
+    image_layers,
+    input_choices,
+    lie_apart,
+    read_layer,
+)
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import Volume, channel_key
@@ -43,50 +50,66 @@ class ViewerStack:
     name: str
     volume: Volume  # ZYX, lazy
     structure: str  # id of the one that its name says, or ""
+    reading: LayerReading  # where it lies
 
 
 def stacks_in(viewer: Any) -> list[ViewerStack]:
     """List the stacks of a viewer, the likeliest transmitted light first.
 
-    Layers that are no z-stacks (RGB, time-lapses, our own predictions) are left out.
+    Our own predictions are left out, and what `left_out` names.
     """
     layers = {layer_key(layer): layer for layer in image_layers(viewer)}
-    keys = [key for key, _ in input_choices(viewer) if key in layers]
-    return [stack for key in keys for stack in _stacks_of(layers[key], key)]
+    stacks: list[ViewerStack] = []
+    for key, _ in input_choices(viewer):
+        with suppress(InputError):
+            stacks += _stacks_of(layers[key], key)
+    return stacks
+
+
+def left_out(viewer: Any) -> list[str]:
+    """Say of each image layer that is no stack for training why not."""
+    reasons = []
+    for layer in image_layers(viewer):
+        try:
+            _stacks_of(layer, layer_key(layer))
+        except InputError as error:
+            reasons.append(str(error))
+    return reasons
 
 
 def masks_in(viewer: Any) -> list[ViewerStack]:
     """List the labels layers of a viewer: they can only be masks."""
     from napari.layers import Labels
 
-    masks = [layer for layer in viewer.layers if isinstance(layer, Labels)]
-    return [stack for layer in masks for stack in _stacks_of(layer, layer_key(layer))]
+    stacks: list[ViewerStack] = []
+    for layer in viewer.layers:
+        with suppress(InputError):
+            if isinstance(layer, Labels):
+                stacks += _stacks_of(layer, layer_key(layer))
+    return stacks
 
 
 def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
-    try:
-        volume = read_layer(layer).volume
-    except InputError:
-        return []
+    name, reading = str(layer.name), read_layer(layer)
+    volume = reading.volume
     if "T" in volume.axes:
-        return []
-    name = str(layer.name)
+        raise InputError(
+            f"{name} is a time-lapse and training takes z-stacks; open single time "
+            "points of it"
+        )
     if "C" not in volume.axes:
-        return [ViewerStack(StackKey(key), name, volume, structure_named(name))]
+        named = structure_named(name)
+        id_ = named.id if named else ""
+        return [ViewerStack(StackKey(key), name, volume, id_, reading)]
     stacks = []
     for index in range(volume.sizes["C"]):
         one = volume.channel(index)
         channel = one.channel_names[0] if one.channel_names else f"channel {index}"
         place, title = StackKey(key, index), f"{name} · {channel}"
-        stacks.append(ViewerStack(place, title, one, structure_named(channel)))
+        named = structure_named(channel)
+        id_ = named.id if named else ""
+        stacks.append(ViewerStack(place, title, one, id_, reading))
     return stacks
-
-
-def structure_named(name: str) -> str:
-    """Return the structure that the name of a layer or channel says, or ""."""
-    text = channel_part(name)
-    matches = (s.id for s in CATALOGUE.values() if match_channel(s, [text]) is not None)
-    return next(matches, "")
 
 
 def name_as_structure(name: str) -> str:
@@ -102,6 +125,14 @@ def named_structures(ids: Sequence[str]) -> str:
     return f"{', '.join(labels[:_MOST_NAMED])}{more}"
 
 
+def unpaired(light: ViewerStack, other: ViewerStack) -> str:
+    """Return why a stack in the viewer cannot be the truth of a light, or ""."""
+    why = misfit(light.volume, other.volume)
+    if not why and lie_apart(light.reading, other.reading):
+        why = "lies elsewhere (scale, translation, rotation or affine): resample it"
+    return why
+
+
 def misfit(light: Volume, other: Volume) -> str:
     """Return why a stack cannot be the truth of a light, or ""."""
     depth, *area = light.shape
@@ -109,7 +140,7 @@ def misfit(light: Volume, other: Volume) -> str:
     if field != area:
         return f"another size: {field[1]} × {field[0]} pixels"
     if planes not in (1, depth):
-        return f"{planes} planes, the light has {depth}"
+        return f"{planes} planes, but {depth} of transmitted light: all are needed"
     return ""
 
 
@@ -136,16 +167,20 @@ class FilesChoice:
     images: tuple[Path, ...] = ()
     signal: Annotated[
         str | None,
-        {"label": "Light is", "name": "Channel of the transmitted light", **_CHANNEL},
+        {
+            "label": "Transmitted light",
+            "name": "Channel of the transmitted light",
+            **_CHANNEL,
+        },
     ] = None
     target: Annotated[
         str | None,
-        {"label": "Fluorescence is", "name": "Channel of the fluorescence", **_CHANNEL},
+        {"label": "Fluorescence", "name": "Channel of the fluorescence", **_CHANNEL},
     ] = None
     structure: Annotated[
         str,
         {
-            "label": "It shows",
+            "label": "Structure",
             "name": "Structure",
             "none": "shows…",
             "suggestions": [structure.label for structure in CATALOGUE.values()],
@@ -159,6 +194,14 @@ class FilesChoice:
         """Whether a CSV says everything."""
         return self.path is not None and not self.path.is_dir()
 
+    def said(self) -> dict[str, Any]:
+        """Return structure and channels of each image, as `Pairs` and `Label` do."""
+        return {
+            "structure": structure_id(self.structure),
+            "signal": channel_key(self.signal or ""),
+            "target": channel_key(self.target or ""),
+        }
+
     @property
     def empty(self) -> bool:
         """Whether nothing was chosen."""
@@ -167,12 +210,12 @@ class FilesChoice:
 
 @dataclass(frozen=True)
 class TrainChoice:
-    """Stacks to learn from and to judge by."""
+    """Stacks for training, and their validation region."""
 
     from_files: bool
     pairs: tuple[PairChoice, ...]
     files: FilesChoice
-    part: Part  # kept back
+    part: Part  # for validation
     share: float  # of it; does not count for "auto"
 
 
@@ -191,6 +234,7 @@ def scan_files(
 ) -> FilesScan:
     """Read lists and headers; for a background task."""
     from napari_sparsessp.training.data import look_at_stacks
+    from napari_sparsessp.training.pairs import Label, read_labels
 
     progress(0.0, what="looking into the files")
     channels: tuple[str, ...] = ()
@@ -198,20 +242,12 @@ def scan_files(
         channels = _channels(files)
         if not (files.signal and files.target and files.structure):
             return FilesScan(files, channels, [], [])
-    labels = _labels_of(files)
+    said = {} if files.is_list else files.said()
+    if files.path is not None:
+        labels = read_labels(files.path, **said)
+    else:
+        labels = [Label(path=one, path_target=one, **said) for one in files.images]
     return FilesScan(files, channels, labels, look_at_stacks(labels, voxel_size))
-
-
-def _labels_of(files: FilesChoice) -> "list[Label]":
-    from napari_sparsessp.training.pairs import Label, read_labels
-
-    if files.path is not None and files.is_list:
-        return read_labels(files.path)
-    structure = structure_id(files.structure)
-    signal, target = channel_key(files.signal or ""), channel_key(files.target or "")
-    if files.path is None:
-        return [Label(path, signal, path, target, structure) for path in files.images]
-    return read_labels(files.path, structure=structure, signal=signal, target=target)
 
 
 def _channels(files: FilesChoice) -> tuple[str, ...]:

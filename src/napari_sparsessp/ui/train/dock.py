@@ -1,5 +1,6 @@
-"""The Train dock: teach a model your own cells, and use it in Predict at once."""
+"""The Train dock: train a model on your own cells, and use it in Predict."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,21 @@ from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import BackgroundTask
-from napari_sparsessp.ui.train.choice import FilesScan, masks_in, scan_files, stacks_in
+from napari_sparsessp.ui.train.choice import (
+    FilesScan,
+    PairChoice,
+    masks_in,
+    scan_files,
+    stacks_in,
+)
 from napari_sparsessp.ui.train.form import TrainForm, TrainState
-from napari_sparsessp.ui.train.planning import TrainPreview, add_job, preview_training
+from napari_sparsessp.ui.train.planning import (
+    TrainPreview,
+    add_job,
+    in_words_of_the_dock,
+    preview_training,
+    survey_truths,
+)
 from napari_sparsessp.ui.train.session import TrainSession, prepare
 from napari_sparsessp.ui.widgets.basic import Mark
 
@@ -25,11 +38,11 @@ if TYPE_CHECKING:
     import napari
 
 _FILTER = "Training settings (*.yaml *.yml);;All files (*)"
-_IN_THE_WAY = "Something is in the way: see above."
+_BLOCKED = "Cannot train: see message above."
 
 
 class TrainDock(Dock):
-    """Teach a model with pairs of transmitted light and fluorescence."""
+    """Train a model on pairs of transmitted light and fluorescence."""
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
@@ -39,7 +52,9 @@ class TrainDock(Dock):
         self.preview = TrainPreview()
         self._scan: FilesScan | None = None
         self._scanned: tuple[Any, str] | None = None
-        self._scanning: BackgroundTask | None = None
+        self._surveyed: tuple[PairChoice, ...] = ()
+        self._findings: list[str] = []
+        self._looks: dict[str, BackgroundTask] = {}  # that are under way
         self._config_notes: list[str] = []
         self.fill(TrainForm(self._engine.devices))
         self.session = TrainSession(self._engine, self.form, self)
@@ -53,16 +68,18 @@ class TrainDock(Dock):
     def _connect(self) -> None:
         form, foot = self.form, self.form.foot
         form.changed.connect(self._on_changed)
-        form.pairs.file_asked.connect(self._files.ask)
-        form.pairs.sample_asked.connect(self._open_sample)
-        foot.train_asked.connect(self.train)
-        foot.stop_asked.connect(self.session.stop_and_keep)
-        foot.pause_asked.connect(self.session.pause)
-        foot.predict_asked.connect(self.predict)
-        form.unfinished.resume_asked.connect(self.resume)
-        form.unfinished.discard_asked.connect(self.discard)
-        form.save_button.clicked.connect(self.ask_save)
-        form.load_button.clicked.connect(self.ask_load)
+        for button, slot in (
+            (form.pairs.open_button, self._files.ask),
+            (form.pairs.sample_button, self._open_sample),
+            (foot.button, self._on_button),
+            (foot.pause_button, self.session.pause),
+            (foot.predict_button, self.predict),
+            (form.unfinished.resume_button, self.resume),
+            (form.unfinished.discard_button, self.discard),
+            (form.save_button, self.ask_save),
+            (form.load_button, self.ask_load),
+        ):
+            button.clicked.connect(slot)
         self.session.ended.connect(self._on_ended)
         self._files.opened.connect(self._on_layers)
         self._files.failed.connect(self.show_error)
@@ -104,6 +121,7 @@ class TrainDock(Dock):
             self._offer_layers()
         self._scan_files()
         self.preview = self._preview()
+        self._survey_truths()
         self._show_preview()
 
     def _preview(self) -> TrainPreview:
@@ -133,10 +151,11 @@ class TrainDock(Dock):
         if self.session.shows_end:  # until something else is chosen
             return
         foot = form.foot
-        if problem := next(iter(preview.problems.values()), ""):
+        if preview.problems:
+            problem = in_words_of_the_dock(next(iter(preview.problems.values())))
             foot.message.show_error(problem)
             foot.set_state(TrainState.BLOCKED, problem)
-            foot.set_status(_IN_THE_WAY)
+            foot.set_status(_BLOCKED)
             return
         foot.message.show_notices([*self._config_notes, *preview.notes])
         if preview.job is None:
@@ -155,22 +174,44 @@ class TrainDock(Dock):
         if (files, card.id) == self._scanned:
             return
         self._scanned = files, card.id
-        if self._scanning is not None and self._scanning.running:
-            self._scanning.abandon()
-            self._scanning.deleteLater()
-        self._scanning = self.run_task(
-            *(scan_files, files, card.voxel_size),
-            returned=self._on_scanned,
-            what="the reading of the files",
-        )
+        scanned = self._on_scanned, "the reading of the files"
+        self._look(*scanned, scan_files, files, card.voxel_size)
 
     def _on_scanned(self, scan: FilesScan) -> None:
-        self._scan, self._scanning = scan, None
+        self._scan = scan
         self.form.pairs.files.show_scan(scan)
         self.settle()
 
+    def _survey_truths(self) -> None:
+        """Look for hot pixels and lost planes in the background, once for a choice."""
+        pairs, stacks = self.form.pairs.choices(), self.preview.stacks
+        if not stacks or self.preview.waiting:
+            return
+        if pairs != self._surveyed:
+            self._surveyed, self._findings = pairs, []
+            surveyed = self._on_surveyed, "the look at the fluorescence"
+            self._look(*surveyed, survey_truths, stacks)
+        self.preview.notes += self._findings
+
+    def _on_surveyed(self, findings: list[str]) -> None:
+        self._findings = findings
+        self.settle()
+
+    def _look(self, returned: Callable[[Any], None], what: str, *work: Any) -> None:
+        """Run work in the background, in place of the same work on a former choice."""
+        if (former := self._looks.get(what)) is not None and former.running:
+            former.abandon()
+            former.deleteLater()
+        self._looks[what] = self.run_task(*work, returned=returned, what=what)
+
+    def _on_button(self) -> None:
+        if self.session.busy:
+            self.session.stop_and_keep()
+        else:
+            self.train()
+
     def train(self) -> None:
-        """Begin to learn what was chosen."""
+        """Start the training that was chosen."""
         self.refresh_now()
         if self.preview.job is not None and not self.session.busy:
             self.session.start(self.preview.job)
@@ -247,6 +288,9 @@ class TrainDock(Dock):
         self, error: Exception, what: str = "the training", request: Any = None
     ) -> None:
         """Show a problem until something else is chosen."""
-        super().show_error(error, what, request)
+        text = in_words_of_the_dock(str(error))
+        super().show_error(
+            InputError(text) if text != str(error) else error, what, request
+        )
         self.form.set_marks({"pairs": Mark.BAD})
-        self.form.foot.set_status(_IN_THE_WAY)
+        self.form.foot.set_status(_BLOCKED)

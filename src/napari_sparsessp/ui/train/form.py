@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
 from napari_sparsessp.errors import InputError
@@ -12,7 +12,7 @@ from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.training.config import FineTune, Recipe, TrainConfig
 from napari_sparsessp.training.resolve import RATE, QuickOptions
 from napari_sparsessp.ui.dock import StepForm
-from napari_sparsessp.ui.models.import_form import ID, model_id
+from napari_sparsessp.ui.models.import_form import checked_id, model_id
 from napari_sparsessp.ui.train.choice import FilesChoice, TrainChoice, named_structures
 from napari_sparsessp.ui.train.split import SplitPanel
 from napari_sparsessp.ui.train.stacks import FILES, PairsPanel
@@ -55,7 +55,7 @@ class TrainState(Enum):
 
 _LOOKS = {
     TrainState.BLOCKED: ("Train", "run", ""),
-    TrainState.READY: ("Train", "run", "Begin to learn (Ctrl+R)."),
+    TrainState.READY: ("Train", "run", "Start training (Ctrl+R)."),
     TrainState.RUNNING: (
         "Stop and keep the best",
         "stop",
@@ -69,11 +69,6 @@ _LOOKS = {
 class TrainFoot(WorkFoot):
     """The buttons to train, stop, pause and predict, with progress and messages."""
 
-    train_asked = Signal()
-    stop_asked = Signal()
-    pause_asked = Signal()
-    predict_asked = Signal()
-
     def __init__(self) -> None:
         super().__init__("the training", TrainState.BLOCKED)
         self.pause_button = QPushButton("Pause")
@@ -85,9 +80,6 @@ class TrainFoot(WorkFoot):
         self.predict_button.setToolTip("Open Predict with the new model chosen.")
         buttons = (self.predict_button, self.button, self.pause_button)
         self.stack(in_a_row(*buttons, stretched=2), self.bar, self.status)
-        self.button.clicked.connect(self._on_clicked)
-        self.pause_button.clicked.connect(self.pause_asked)
-        self.predict_button.clicked.connect(self.predict_asked)
         self.predict_button.hide()
         self.set_state(TrainState.BLOCKED)
 
@@ -102,21 +94,14 @@ class TrainFoot(WorkFoot):
     def offer_predict(self, on: bool) -> None:
         """Offer to predict with the new model, in place of the great button."""
         self.predict_button.setVisible(on)
-        text, role, _ = _LOOKS[TrainState(self.state)]
-        take_role(self.button, "" if on else role)
-        self.button.setText("Train another" if on else text)
+        take_role(self.button, "" if on else "run")
+        self.button.setText("Train another" if on else "Train")
 
     def show_share(self, share: float | None) -> None:
         """Move the bar; None where it cannot be known how much is done."""
         self.bar.setRange(0, 0 if share is None else SHARES)
         if share is not None:
             self.bar.setValue(round(SHARES * min(max(share, 0.0), 1.0)))
-
-    def _on_clicked(self, _on: bool) -> None:
-        if self._state is TrainState.READY:
-            self.train_asked.emit()
-        elif self._state is TrainState.RUNNING:
-            self.stop_asked.emit()
 
 
 class ModelPanel(QWidget):
@@ -127,13 +112,11 @@ class ModelPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._cards: dict[str, ModelCard] = {}
-        self.source = Form(QuickOptions, only=["source"])
-        self.encoder = Form(QuickOptions, only=["freeze_encoder"])
+        self.options = Form(QuickOptions, only=["source", "freeze_encoder"])
         self.about = wrapped_label("small")
-        in_a_column(self, self.source, self.about, self.encoder)
-        self.source.changed.connect(self._show_about)
-        self.source.changed.connect(self.changed)
-        self.encoder.changed.connect(self.changed)
+        in_a_column(self, self.options, self.about)
+        self.options.changed.connect(self._show_about)
+        self.options.changed.connect(self.changed)
 
     def offer(self, cards: "Sequence[ModelCard]") -> None:
         """Offer models; the chosen one stays if it can, else the first is taken."""
@@ -141,22 +124,21 @@ class ModelPanel(QWidget):
         names = [card.name for card in cards]
         alike = {id_ for id_, card in self._cards.items() if names.count(card.name) > 1}
         labels = [f"{c.name} ({c.id})" if c.id in alike else c.name for c in cards]
-        self.source.offer("source", list(zip(self._cards, labels, strict=True)))
+        self.options.offer("source", list(zip(self._cards, labels, strict=True)))
         self._show_about()
 
     def card(self) -> "ModelCard | None":
         """Return the card of the chosen model."""
-        return self._cards.get(self.source.get("source"))
+        return self._cards.get(self.options.get("source"))
 
     def choose(self, source: str, freeze_encoder: bool) -> None:
         """Show another choice without emitting `changed`."""
         if source not in self._cards:
             raise InputError(
-                f"the file begins with {source}, which is not among the models here; "
+                f"the file starts from {source}, which is not among the models here; "
                 "import it first"
             )
-        self.source.update(source=source)
-        self.encoder.update(freeze_encoder=freeze_encoder)
+        self.options.update(source=source, freeze_encoder=freeze_encoder)
         self._show_about()
 
     def _show_about(self) -> None:
@@ -184,7 +166,7 @@ class NameForm(Form[QuickOptions]):
         self.native("id").setMaxLength(80)
 
     def suggest(self, structures: Sequence[str], taken: Collection[str]) -> None:
-        """Suggest a name for what will be learnt, and an id that is free."""
+        """Suggest a name for these structures, and an id that is free."""
         self._taken = frozenset(taken)
         what = named_structures(structures)
         self._suggest("name", f"My {what}" if what else "")
@@ -209,27 +191,17 @@ class NameForm(Form[QuickOptions]):
 
     def name_problem(self) -> str:
         """Return what is wrong with name or id, or ""."""
-        id_ = self.get("id")
         if not self.get("name"):
             return "give the new model a name"
-        if not ID.fullmatch(id_):
-            return (
-                "the id needs lower-case letters, digits, '.', '_' or '-', and begins "
-                "with a letter or digit"
-            )
-        if id_ in self._taken:
-            return (
-                f"a model or training with the id {id_} is there already and is never "
-                "replaced; choose another id"
-            )
+        try:
+            checked_id(self.get("id"), self._taken)
+        except ValueError as error:
+            return str(error)
         return ""
 
 
 class UnfinishedBar(QFrame):
     """The last training that can be resumed; hidden where there is none."""
-
-    resume_asked = Signal()
-    discard_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -246,8 +218,6 @@ class UnfinishedBar(QFrame):
         row.insertStretch(0, 1)
         column = in_a_column(self, self.text, row, spacing=3)
         column.setContentsMargins(9, 7, 9, 7)
-        self.resume_button.clicked.connect(self.resume_asked)
-        self.discard_button.clicked.connect(self.discard_asked)
         self.hide()
 
     def show_run(self, run: "RunInfo | None") -> None:
@@ -274,8 +244,8 @@ class TrainForm(StepForm):
         self.unfinished = UnfinishedBar()
         self.pages = Segments(
             [
-                (SET_UP, "Set up", "What to learn from, and for how long."),
-                (WATCH, "Watch", "Curves and a patch, while it learns."),
+                (SET_UP, "Set up", "Training data, and for how long."),
+                (WATCH, "Watch", "Curves and a patch, during training."),
             ],
             "Page",
         )
@@ -306,9 +276,9 @@ class TrainForm(StepForm):
 
     def _arrange(self) -> None:
         self.steps = {
-            "pairs": Step("Teach it with <b>these pairs</b>"),
-            "part": Step("keep back <b>a part to judge by</b>"),
-            "model": Step("begin with <b>this model</b>"),
+            "pairs": Step("Train on <b>these pairs</b>"),
+            "part": Step("with this <b>validation region</b>"),
+            "model": Step("starting from <b>this model</b>"),
             "time": Step("for"),
             "name": Step("and <b>call it</b>", last=True),
         }
@@ -334,7 +304,7 @@ class TrainForm(StepForm):
         outer.insertWidget(2, self.watch, 1)
 
     def choice(self) -> TrainChoice:
-        """Return what is chosen to learn from and to judge by."""
+        """Return the stacks for training, and the validation region."""
         return TrainChoice(
             from_files=self.pairs.from_files(),
             pairs=self.pairs.choices(),
@@ -346,8 +316,7 @@ class TrainForm(StepForm):
     def chosen_options(self) -> dict[str, Any]:
         """Return the fields of `QuickOptions` that have a row and can be read."""
         options: dict[str, Any] = {"device": self.device.device() or "auto"}
-        parts = (self.model.source, self.model.encoder, self.time, self.options)
-        for form in (*parts, self.name):
+        for form in (self.model.options, self.time, self.options, self.name):
             options |= form.chosen()
         return options
 
@@ -404,15 +373,8 @@ class TrainForm(StepForm):
         return _not_shown(config)
 
     def _on_more(self, on: bool) -> None:
-        """Unfold the options, and scroll to them once they have their place."""
         self.options.setVisible(on)
         self.more_button.setText("Less" if on else "More…")
-        if on:
-            QTimer.singleShot(0, self._to_options)
-
-    def _to_options(self) -> None:
-        self.scroll.ensureWidgetVisible(self.options, 0, 8)
-        self.scroll.horizontalScrollBar().setValue(0)  # only up and down
 
 
 def _not_shown(config: TrainConfig) -> list[str]:

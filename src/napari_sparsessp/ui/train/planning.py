@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.prediction.ground_truth import survey_note, survey_truth
 from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.tasks import Progress
 from napari_sparsessp.training.config import Pairs, TrainConfig, Validation
 from napari_sparsessp.training.data import grid_shape
 from napari_sparsessp.training.resolve import (
@@ -31,13 +33,14 @@ from napari_sparsessp.ui.train.choice import (
     PairChoice,
     StackKey,
     TrainChoice,
+    left_out,
     masks_in,
     misfit,
     named_structures,
     stacks_in,
 )
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
-from napari_sparsessp.volume import Volume, channel_key
+from napari_sparsessp.volume import Volume, content_hash
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -108,7 +111,7 @@ def preview_training(
     """Return what would come of a choice; `add_job` makes a job of it."""
     preview = TrainPreview()
     if card is None:
-        text = "the model to begin with is gone; choose another one"
+        text = "the starting model is gone; choose another one"
         preview.problems["model"] = text
         return preview
     if choice.from_files:
@@ -128,6 +131,7 @@ def _preview_layers(
     pairs = [pair for pair in choice.pairs if pair.light is not None]
     if not pairs:
         preview.waiting = "Open a stack of transmitted light with its fluorescence."
+        preview.notes += left_out(viewer)
         return
     listed = [*stacks_in(viewer), *masks_in(viewer)]
     volumes = {stack.key: stack.volume for stack in listed}
@@ -135,10 +139,9 @@ def _preview_layers(
         for number, pair in enumerate(pairs, 1):
             stack = _stack_of(volumes, pair, number)
             if not stack.truths:
-                preview.waiting = (
-                    "Tick what shows the fluorescence, and say what it is."
-                )
+                preview.waiting = "Tick the fluorescence, and choose its structure."
                 _explain_no_truth(preview, list(volumes.values()), stack)
+                preview.notes += left_out(viewer)
                 return
             check_stack(stack)
             preview.stacks.append(stack)
@@ -149,6 +152,19 @@ def _preview_layers(
         shape = grid_shape(stack.light, card.voxel_size)
         names = tuple(stack.truths)
         preview.shapes.append(StackShape(stack.name, names, shape, stack.split))
+
+
+def survey_truths(stacks: Sequence[TrainingStack], progress: Progress) -> list[str]:
+    """Look at each voxel of the fluorescence; say what cannot be learned from."""
+    notes = []
+    for stack in stacks:
+        for id_, truth in stack.truths.items():
+            progress(0.0, what=f"looking at the fluorescence of {stack.name}")
+            survey = survey_truth(truth)
+            label = f"{structure_or_custom(id_).label} in {stack.name}"
+            if note := survey_note(label, {None: survey}):
+                notes.append(f"{note}; repair the file if that is not right")
+    return notes
 
 
 def _stack_of(
@@ -197,9 +213,9 @@ def _explain_no_truth(
         preview.waiting = "Open a dense stack of transmitted light."
         preview.notes.append(
             f"{stack.name} has {depth} planes and its fluorescence {max(planes)}: "
-            "teaching needs light at every plane that has a truth. Sparse stacks are "
-            "made from it while it learns, so the new model will predict from few "
-            "planes."
+            "training needs a dense bright-field stack, with a plane for each of the "
+            "fluorescence. Planes are left out of it during training, so the new "
+            "model predicts from sparse stacks."
         )
 
 
@@ -213,11 +229,11 @@ def _preview_files(
         preview.waiting = "Looking into the files…"
     elif not scan.labels:
         preview.waiting = (
-            "Say which channel is the light, and what the other one shows."
+            "Choose the channel of the transmitted light and the structure."
         )
     elif files.signal and files.signal == files.target and not files.is_list:
         preview.problems["pairs"] = (
-            "light and fluorescence are the same channel; choose another one"
+            "transmitted light and fluorescence are one channel; choose another"
         )
     else:
         preview.shapes = scan.shapes
@@ -240,8 +256,9 @@ def _split(preview: TrainPreview, choice: TrainChoice, network: NetworkConfig) -
         preview.problems["part"] = str(error)
         return
     if not any(parts.learn for parts in preview.parts):
+        kind = "validation" if preview.parts else "tests"
         preview.problems["part"] = (
-            "every stack is kept back and none is left to learn from; add one"
+            f"all stacks are for {kind} and none is left for training; add one"
         )
     preview.validation = validation
 
@@ -258,8 +275,8 @@ def _check_size(parts: StackParts, stride: int) -> None:
             size = height if parts.axis == "y" else width
             raise InputError(
                 f"{name} has {size} pixels in {parts.axis} on the model's grid, too "
-                "few to learn from one part and judge by another; choose the other "
-                "axis or a larger stack"
+                "few for training and validation; choose the other axis or a "
+                "larger stack"
             )
 
 
@@ -271,8 +288,8 @@ def _add_notes(
         left = parts.learn[1] if parts.axis and parts.learn else math.inf
         if left < _LEAST_TO_LEARN * network.stride:
             preview.notes.append(
-                f"Only {left} pixels of {parts.stack.name} are left to learn from: "
-                "expect little, a larger stack teaches more."
+                f"Only {left} pixels of {parts.stack.name} are left for training: "
+                "expect little, and more from a larger stack."
             )
             break
     if any(parts.axis for parts in preview.parts) and gap < network.reach:
@@ -281,6 +298,11 @@ def _add_notes(
             "the score may be a little too good."
         )
     for stack in preview.stacks:
+        if card.training_images and content_hash(stack.light) in card.training_images:
+            preview.notes.append(
+                f"{stack.name} was used to train {card.name}: its scores say nothing "
+                "about new cells, nor will those of the new model."
+            )
         voxel_size = stack.light.voxel_size
         if stack.light.pixel_size is None:
             preview.notes.append(
@@ -303,7 +325,7 @@ def _add_notes(
     ]
     if new:
         preview.notes.append(
-            f"{', '.join(new)}: new to {card.name}, its last layer starts from nothing."
+            f"{', '.join(new)}: new to {card.name}; the last layer starts at random."
         )
 
 
@@ -328,12 +350,7 @@ def add_job(
     elif choice.from_files and files.path is not None:
         pairs = Pairs(path=files.path.absolute())
         if not files.is_list:
-            chosen = {
-                "structure": structure_id(files.structure),
-                "signal": channel_key(files.signal or ""),
-                "target": channel_key(files.target or ""),
-            }
-            pairs = pairs.model_copy(update=chosen)
+            pairs = pairs.model_copy(update=files.said())
     assert preview.validation is not None
     wanted = QuickOptions(pairs=pairs, validation=preview.validation, **options)
     try:
@@ -343,3 +360,28 @@ def add_job(
         return
     stacks = () if choice.from_files else tuple(preview.stacks)
     preview.job = TrainJob(config, stacks, labels, card.voxel_size[0])
+
+
+def in_words_of_the_dock(text: str) -> str:
+    """Name controls in place of the fields of a config."""
+    for name, control in _CONTROLS.items():
+        text = text.replace(name, control)
+    return text
+
+
+_CONTROLS = {
+    "recipe.learning_rate": "the learning rate under More",
+    "recipe.patch": "the patch under More",
+    "set recipe.precision to fp32": "choose the CPU",
+    "recipe.batch": "the patch under More",
+    "choose another out": "choose another id",
+    "check data.pairs.path": "choose another list or folder",
+    ", or say with data.pairs.root where they begin": " in the list",
+    ", or data.pairs.structure to the config": " to the list",
+    "or change validation.share or validation.gap": "or another share or axis",
+    ", or set validation.share to 0": ", or choose an end in x or y",
+    "keep back a part of it (validation.by: x or y), or nothing "
+    "(validation.share: 0)": "choose an end in x or y",
+    "; set model.voxel_size if they differ on purpose": "",
+    "validation.share": "the share of the validation region",
+}

@@ -4,8 +4,10 @@ import math
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import atomic_write
-from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.tasks import Cancelled, TimeLeft
 from napari_sparsessp.training.checkpoints import has_state, read_log
 from napari_sparsessp.training.resolve import (
     CONFIG_FILE,
@@ -30,19 +32,16 @@ from napari_sparsessp.ui.tasks import (
     readable_error,
 )
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainForm, TrainState
-from napari_sparsessp.ui.train.planning import TrainJob
-from napari_sparsessp.ui.train.watch import score_text
+from napari_sparsessp.ui.train.planning import TrainJob, in_words_of_the_dock
+from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.style import duration_text
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.checkpoints import RunInfo
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.training.validation import Preview
 
 STACKS_FOLDER = "stacks"
 
-_STEPS_AS_MINUTES = 10.0
-"""Length of the time axis where a budget is in steps and minutes are not known."""
 _PUBLISH_SECONDS = 0.15
 """Often enough for a bar that moves, seldom enough to cost nothing."""
 _HARDLY_BETTER = 0.05
@@ -53,7 +52,7 @@ class TrainResult:
     """How a training ended."""
 
     id: str  # of the new model; "" where training was paused
-    before: float | None = None  # R² on what was kept back, before the first step
+    before: float | None = None  # R² of the validation, before the first step
     best: float | None = None
     step: int = 0  # of the best
 
@@ -101,33 +100,34 @@ def _trained(
     def check(*_: object, **__: object) -> None:
         progress.check()
 
-    def note(text: str) -> None:
-        progress.publish(("note", text))
+    def publish(kind: str, value: Any) -> None:
+        progress.publish((kind, value))
 
     def report(status: "Status") -> None:
         nonlocal published
         if status.entry is not None:
-            progress.publish(("entry", status.entry))
+            publish("entry", status.entry)
         now = time.monotonic()
         if status.entry is not None or now - published >= _PUBLISH_SECONDS:
             published = now
-            progress.publish(("status", status))
+            publish("status", status)
         if status.note:
-            note(status.note)
-
-    def show(preview: "Preview") -> None:
-        progress.publish(("preview", preview))
+            publish("note", status.note)
 
     resolved = resolve_config(job.config)
     with ExitStack() as closing:
         labels = find_labels(job.config.data.pairs)
-        data = read_stacks(resolved, labels, Group(), closing, count, note)
+        data = read_stacks(
+            resolved, labels, Group(), closing, count, partial(publish, "note")
+        )
         if job.resumes:
             for entry in read_log(job.config.out):
-                progress.publish(("entry", entry))
-        progress(0.0, what="judging the model to begin with")
+                publish("entry", entry)
+        progress(0.0, what="validating the starting model")
         try:
-            return run_training(resolved, data, report, check, show=show)
+            return run_training(
+                resolved, data, report, check, show=partial(publish, "preview")
+            )
         except Cancelled:
             return write_best(resolved, data) if keep_best.is_set() else None
 
@@ -184,10 +184,18 @@ class TrainSession(QObject):
         """Start a job in the background."""
         model = job.config.model
         self._name = model.name or model.id
-        self._minutes = job.config.budget.minutes or _STEPS_AS_MINUTES
+        budget = job.config.budget
+        self._judged = (
+            "validation stacks that the model has not seen"
+            if job.config.validation.by == "stack"
+            else "the validation region of stacks that were used for training"
+        )
+        self._in_steps = not budget.minutes
+        self._budget = float(budget.minutes or budget.steps or 1)
         self._keep_best = threading.Event()
         self._notes = []
         self._learning = self.shows_end = False
+        self._time_left = TimeLeft()  # validations take time, too, beyond the budget
         self.task = task = BackgroundTask(
             train_model, job, self._engine, self._keep_best, parent=self
         )
@@ -197,8 +205,9 @@ class TrainSession(QObject):
         task.failed.connect(self._on_failed)
         task.cancelled.connect(self._on_cancelled)
         form, foot = self._form, self._form.foot
+        form.watch.setFocus()  # a locked field passes it on, and the form scrolls
         form.set_locked(True)
-        form.watch.clear(self._name, self._minutes)
+        form.watch.clear(self._name, self._budget, self._in_steps)
         form.show_page(WATCH)
         foot.message.clear()
         foot.offer_predict(False)
@@ -245,15 +254,17 @@ class TrainSession(QObject):
 
     def _on_published(self, event: tuple[str, Any]) -> None:
         kind, value = event
-        if kind == "status":
-            self._show_status(value)
-        elif kind == "entry":
-            self._form.watch.add_entry(value)
-        elif kind == "preview":
-            self._form.watch.show_preview(value)
-        else:
-            self._notes.append(value)
-            self._form.foot.message.show_notices(self._notes)
+        shows: dict[str, Callable[[Any], None]] = {
+            "status": self._show_status,
+            "entry": self._form.watch.add_entry,
+            "preview": self._form.watch.show_preview,
+            "note": self._add_note,
+        }
+        shows[kind](value)
+
+    def _add_note(self, text: str) -> None:
+        self._notes.append(text)
+        self._form.foot.message.show_notices(self._notes)
 
     def _show_status(self, status: "Status") -> None:
         watch, foot = self._form.watch, self._form.foot
@@ -266,7 +277,15 @@ class TrainSession(QObject):
             return
         foot.show_share(status.share)
         if foot.state is TrainState.RUNNING:
-            foot.set_status(_status_words(status, self._minutes, watch.best))
+            left, score = self._time_left(status.share), watch.best
+            of_minutes = f"{status.share * self._budget:.1f} of {self._budget:g} min"
+            words = [
+                "" if self._in_steps else of_minutes,
+                f"step {status.step}" + f" of {self._budget:g}" * self._in_steps,
+                "" if score is None else f"best R² {r2_text(score)}",
+                "" if left is None else f"{duration_text(left)} left",
+            ]
+            foot.set_status(" · ".join(word for word in words if word))
 
     def _on_returned(self, result: TrainResult) -> None:
         self._free()
@@ -277,15 +296,15 @@ class TrainSession(QObject):
             return
         self.newest = result.id
         foot.show_share(1.0)
-        done = "Done. Nothing was kept back, so nobody knows how good it is."
+        done = "Done, without validation: how good the model is, is unknown."
         if result.best is not None:
-            before = "" if result.before is None else f"{score_text(result.before)} → "
-            done = f"Done: R² {before}{score_text(result.best)} on the part kept back."
+            before = "" if result.before is None else f"{r2_text(result.before)} → "
+            done = f"Done: R² {before}{r2_text(result.best)} on {self._judged}."
         foot.set_status(done)
         foot.message.show_notices([*self._notes, *_warnings(result)])
         self._form.watch.hint.setText(
-            f"{self._name} is among the models now, with a card that says what it was "
-            "taught and how well it did."
+            f"{self._name} is among the models now; its card has the training data "
+            "and the scores."
         )
         model_news().changed.emit(result.id)
         foot.offer_predict(True)
@@ -295,9 +314,7 @@ class TrainSession(QObject):
         self._end_early("The training stopped: see above.")
         memory = "choose a smaller patch under More, or the CPU"
         readable = readable_error(error, "the training", memory)
-        text = str(readable)
-        for name, place in _PLACES.items():
-            text = text.replace(name, place)
+        text = in_words_of_the_dock(str(readable))
         self._form.foot.message.show_error(text, error_details(readable))
         self.ended.emit()
 
@@ -323,40 +340,19 @@ class TrainSession(QObject):
         self._form.foot.set_state(TrainState.READY)
 
 
-# Fields of a config, as errors of the training name them, and where the dock has them
-_PLACES = {
-    "recipe.learning_rate": "the learning rate under More",
-    "recipe.patch": "the patch under More",
-    "set recipe.precision to fp32": "choose the CPU",
-    "recipe.batch": "the patch under More",
-    "validation.share": "the share that is kept back",
-    "choose another out": "choose another id",
-}
-
-
-def _status_words(status: "Status", minutes: float, best: float | None) -> str:
-    """Say how far a training is."""
-    score = "" if best is None else f" · best R² {score_text(best)}"
-    left = ""
-    if math.isfinite(status.seconds_left):  # not before the first step
-        left = f" · {duration_text(status.seconds_left)} left"
-    done = status.share * minutes
-    return f"{done:.1f} of {minutes:g} min · step {status.step}{score}{left}"
-
-
 def _warnings(result: TrainResult) -> list[str]:
     """Warn of what is no success."""
     if result.best is None:
         return []
     if result.step == 0:
         return [
-            "Nothing was better than the model to begin with, so the new one is the "
-            "same: learn for longer, from more cells, or check that light and truth "
-            "show the same field."
+            "No state was better than the starting model, so the new model is the "
+            "same: train for longer, on more cells, or check that transmitted light "
+            "and fluorescence show the same field."
         ]
     if result.best < _HARDLY_BETTER:
         return [
-            "Hardly better than guessing the mean brightness: do not trust it yet. "
-            "More stacks help most; check that light and truth show the same field."
+            "Hardly better than the mean brightness: unreliable. More stacks help "
+            "most; check that transmitted light and fluorescence show the same field."
         ]
     return []

@@ -1,6 +1,6 @@
-"""Choose what to learn from: stacks that are open as layers, or files."""
+"""Choose the training data: stacks that are open as layers, or files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,8 @@ from napari_sparsessp.ui.train.choice import (
     StackKey,
     ViewerStack,
     guess_channels,
-    misfit,
     name_as_structure,
+    unpaired,
 )
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
@@ -48,7 +48,7 @@ _LIST_TIP = (
     "A CSV with a line for each label: path, signal, target, structure, and if you "
     "like path_target, mask and split. RepMode's lists load as they are."
 )
-_ALIKE = "that all have light and fluorescence in the same channels."
+_ALIKE = "that all have transmitted light and fluorescence in the same channels."
 _IMAGES = "Image stacks (*.tif *.tiff *.nd2 *.czi *.lif *.btf);;All files (*)"
 
 
@@ -62,23 +62,20 @@ class FilesPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        list_button, folder_button, images_button = (
-            _button("List (CSV)…", _LIST_TIP),
-            _button("Folder…", f"A folder of images {_ALIKE}"),
-            _button("Images…", f"Some images {_ALIKE}"),
+        buttons = (
+            _button("List (CSV)…", _LIST_TIP, self.ask_list),
+            _button("Folder…", f"A folder of images {_ALIKE}", self.ask_folder),
+            _button("Images…", f"Some images {_ALIKE}", self.ask_images),
         )
         self.title = QLabel("")
         self.title.setProperty("role", "strong")
         self.summary = wrapped_label("small")
         self.channels = Form(FilesChoice)
-        buttons = side_by_side(list_button, folder_button, images_button)
-        in_a_column(self, buttons, self.title, self.summary, self.channels)
+        rows = side_by_side(*buttons), self.title, self.summary, self.channels
+        in_a_column(self, *rows)
         self._wanted = FilesChoice()
         self._offered: tuple[str, ...] = ()
         self._show(FilesChoice())
-        list_button.clicked.connect(self.ask_list)
-        folder_button.clicked.connect(self.ask_folder)
-        images_button.clicked.connect(self.ask_images)
         self.channels.changed.connect(self.changed)
 
     def ask_list(self) -> None:
@@ -98,8 +95,10 @@ class FilesPanel(QWidget):
     def ask_images(self) -> None:
         """Let the user choose images."""
         paths, _ = QFileDialog.getOpenFileNames(self, "Choose images", "", _IMAGES)
-        if paths:
-            self.choose(FilesChoice(images=tuple(map(Path, paths))))
+        images = (Path(path) for path in paths)
+        # macOS puts a file of its own beside each on a foreign disk
+        if chosen := tuple(one for one in images if not one.name.startswith("._")):
+            self.choose(FilesChoice(images=chosen))
 
     def choose(self, files: FilesChoice) -> None:
         """Take files; their channels are offered after a scan."""
@@ -151,9 +150,10 @@ class FilesPanel(QWidget):
         return self.channels.values()
 
 
-def _button(text: str, tip: str) -> QPushButton:
+def _button(text: str, tip: str, slot: Callable[[], None]) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
+    button.clicked.connect(slot)
     return button
 
 
@@ -193,27 +193,29 @@ class StackCard(QWidget):
         self.light_box.setAccessibleName("Transmitted light")
         self.light_box.setPlaceholderText("no stack yet")
         self.light_box.setToolTip("The transmitted-light z-stack of this pair.")
-        self.remove_button = link_button("Remove", "Learn without this stack.")
+        self.remove_button = link_button("Remove", "Train without this stack.")
         self.remove_button.hide()
         self.hint = wrapped_label("small")
         self.mask_box = ElidingComboBox()
         self.mask_box.setAccessibleName("Mask")
         self.mask_box.setToolTip(
-            "Optional: an image that is above 0 where the fluorescence can be trusted; "
-            "elsewhere nothing is learnt."
+            "Optional: an image that is above 0 where the fluorescence is reliable; "
+            "the rest is left out."
         )
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(6)
         self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(0, 1)
         self._grid.setColumnStretch(1, 1)
-        self._mask_row = labelled_row("Counts where", self.mask_box)
-        light_row = labelled_row("Light", self.light_box, self.remove_button)
+        self._mask_row = labelled_row("Mask", self.mask_box)
+        light_row = labelled_row(
+            "Transmitted light", self.light_box, self.remove_button
+        )
         column = in_a_column(self, light_row, self.hint, self._grid, self._mask_row)
         column.setContentsMargins(0, 0, 0, 4)
         self.light_box.activated.connect(self._offer_truths)
-        self.light_box.activated.connect(self._on_changed)
-        self.mask_box.activated.connect(self._on_changed)
+        self.light_box.activated.connect(self.changed)
+        self.mask_box.activated.connect(self.changed)
         self.remove_button.clicked.connect(self.removal_asked)
 
     def set_stacks(
@@ -248,9 +250,6 @@ class StackCard(QWidget):
         mask = self.mask_box.currentData() if self.mask_box.currentIndex() > 0 else None
         return PairChoice(self.light(), truths, mask)
 
-    def _on_changed(self, *_: object) -> None:
-        self.changed.emit()
-
     def _offer_truths(self, _index: int = 0) -> None:
         for row, (tick, box) in self.rows.items():  # whatever light is chosen next
             if tick.isEnabled():
@@ -262,33 +261,33 @@ class StackCard(QWidget):
         self.rows = {}
         light = None if (key := self.light()) is None else self._stacks.get(key)
         if light is None:
-            self._show_hint("Open a z-stack of transmitted light and its fluorescence.")
+            self.hint.setText(
+                "Open a z-stack of transmitted light and its fluorescence."
+            )
+            self.hint.show()
             self._offer_masks(())
             return
         others = [stack for stack in self._stacks.values() if stack is not light]
-        reasons = {stack.key: misfit(light.volume, stack.volume) for stack in others}
+        reasons = {stack.key: unpaired(light, stack) for stack in others}
         fitting = [stack for stack in others if not reasons[stack.key]]
         for stack in others:
             self._add_row(stack, reasons[stack.key], len(fitting) == 1)
-        self._show_hint("" if others else _ALONE)
-        masks = [one for one in self._masks if not misfit(light.volume, one.volume)]
+        self.hint.setText(_ALONE)
+        self.hint.setVisible(not others)
+        masks = [one for one in self._masks if not unpaired(light, one)]
         self._offer_masks([*masks, *fitting])
-
-    def _show_hint(self, text: str) -> None:
-        self.hint.setText(text)
-        self.hint.setVisible(bool(text))
 
     def _add_row(self, stack: ViewerStack, why_not: str, only: bool) -> None:
         label = structure_or_custom(stack.structure).label if stack.structure else ""
         guess = label or (name_as_structure(stack.name) if only else "")
         usual = (bool(label) or only, guess)
         ticked, typed = self._remembered.get(stack.key, usual)
-        half = _NAME // 2
-        name = stack.name
-        short = name if len(name) <= _NAME else f"{name[:half]}…{name[-half:]}"
-        tick = QCheckBox(short)
-        tick.setToolTip(why_not or f"{name}\nLearn to predict this layer.")
-        tick.setAccessibleName(f"Learn to predict {name}")
+        name, half = stack.name, _NAME // 2
+        tick = QCheckBox(
+            name if len(name) <= _NAME else f"{name[:half]}…{name[-half:]}"
+        )
+        tick.setToolTip(why_not or f"{name}\nTrain a model to predict this layer.")
+        tick.setAccessibleName(f"Predict {name}")
         tick.setChecked(ticked and not why_not)
         tick.setEnabled(not why_not)
         box = StructureBox()
@@ -296,22 +295,20 @@ class StackCard(QWidget):
         box.setEnabled(tick.isChecked())
         row = self._grid.rowCount()
         self._grid.addWidget(tick, row, 0)
-        if why_not:
-            box.setParent(self)
-            box.hide()
-        beside = wrapped_label("small", why_not) if why_not else box
-        self._grid.addWidget(beside, row, 1)
+        self._grid.addWidget(
+            wrapped_label("small", why_not) if why_not else box, row, 1
+        )
         tick.toggled.connect(box.setEnabled)
-        tick.toggled.connect(self._on_changed)
-        box.editTextChanged.connect(self._on_changed)
+        tick.toggled.connect(self.changed)
+        box.editTextChanged.connect(self.changed)
         self.rows[stack.key] = tick, box
 
     def _offer_masks(self, stacks: Sequence[ViewerStack]) -> None:
         before = self.mask_box.currentData() if self.mask_box.count() else None
         self.mask_box.clear()
-        self.mask_box.addItem("everywhere", None)
+        self.mask_box.addItem("none", None)
         for stack in stacks:
-            self.mask_box.addItem(f"{stack.name} is above 0", stack.key)
+            self.mask_box.addItem(stack.name, stack.key)
         keys = [None, *(stack.key for stack in stacks)]
         self.mask_box.setCurrentIndex(keys.index(before) if before in keys else 0)
         self._mask_row.setVisible(bool(stacks))
@@ -321,8 +318,6 @@ class PairsPanel(QWidget):
     """Cards of stacks that are open, or the panel of files."""
 
     changed = Signal()
-    file_asked = Signal()  # to open a stack
-    sample_asked = Signal()  # to open a public pair
 
     def __init__(self) -> None:
         super().__init__()
@@ -336,12 +331,12 @@ class PairsPanel(QWidget):
             ],
             "Where the pairs are",
         )
-        self.open_button = _button(
-            "Open file…",
-            "Open a stack with its voxel size; each channel becomes a layer.",
+        self.open_button = QPushButton("Open file…")
+        self.open_button.setToolTip(
+            "Open a stack with its voxel size; each channel becomes a layer."
         )
         self.add_button = link_button(
-            "Add another stack", "Learn from a second field of view as well."
+            "Add another stack", "Train on a second field of view as well."
         )
         self.sample_button = link_button(
             "No pair at hand? Try a public one",
@@ -356,9 +351,8 @@ class PairsPanel(QWidget):
         foot.insertStretch(1, 1)
         in_a_column(self._layers, self._column, foot, self.sample_button)
         in_a_column(self, self.source, self._layers, self.files, spacing=7)
-        self.source.chosen.connect(self._on_source)
-        self.open_button.clicked.connect(self.file_asked)
-        self.sample_button.clicked.connect(self.sample_asked)
+        self.source.chosen.connect(self.show_source)
+        self.source.chosen.connect(self.changed)
         self.add_button.clicked.connect(self.add_card)
         self.files.changed.connect(self.changed)
         self._add()
@@ -383,10 +377,8 @@ class PairsPanel(QWidget):
 
     def add_card(self, *_: object) -> StackCard:
         """Add a card for another stack."""
-        light = self._free_light({card.light() for card in self.cards})
         card = self._add()
-        card.set_stacks(self._stacks, light, self._masks)
-        self._show_buttons()
+        self.set_stacks(self._stacks, self._masks)
         self.changed.emit()
         return card
 
@@ -426,9 +418,5 @@ class PairsPanel(QWidget):
     def _free_light(self, taken: set[StackKey | None]) -> StackKey | None:
         """Return the likeliest light that no other card has."""
         free = [stack for stack in self._stacks if stack.key not in taken]
-        plain = [stack for stack in free if not stack.structure]
-        return next((stack.key for stack in [*plain, *free]), None)
-
-    def _on_source(self, key: str) -> None:
-        self.show_source(key)
-        self.changed.emit()
+        free.sort(key=lambda stack: bool(stack.structure))
+        return free[0].key if free else None

@@ -1,11 +1,11 @@
-"""Watch a training: the score on what was kept back, the loss, and one patch."""
+"""Watch a training: the validation score, the loss, and one patch."""
 
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QRectF, QSize, Qt
-from qtpy.QtGui import QImage, QPainter
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QSlider, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
@@ -15,14 +15,13 @@ from napari_sparsessp.ui.widgets.basic import (
     in_a_row,
     wrapped_label,
 )
+from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.charts import Chart, Curve
-from napari_sparsessp.ui.widgets.style import Tones
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.loop import Status
     from napari_sparsessp.training.validation import Preview
 
-_SIDE = 112
 _LIMITS = (1.0, 99.7)
 """Percentiles of the patch that are black and white; of the truth for both of a pair,
 so that a pale prediction looks pale."""
@@ -34,19 +33,14 @@ _HIGH, _LOW = 190, 140
 """Pixels of pictures and curves: all of them fit into a window of 1000."""
 
 _ABOUT_R2 = (
-    "R² on the part that was kept back: 1 is perfect, 0 is no better than the mean "
-    "brightness. It may fall while the loss falls, too: then the network learns your "
-    "stack by heart, and the best state so far is the one that is kept."
+    "R² on the validation region: 1 is perfect, 0 is no better than the mean "
+    "brightness. Where it falls while the loss falls, too, the network overfits; the "
+    "best state so far is the one that is kept."
 )
 _OVERFITS = (
-    "The score has not risen for a while though the loss falls: the network now learns "
-    "your stack by heart. You can stop; the best state so far is kept."
+    "R² has not risen for a while though the loss falls: the network overfits. You can "
+    "stop; the best state so far is kept."
 )
-
-
-def score_text(value: float) -> str:
-    """Write a score with a real minus."""
-    return f"{value:.2f}".replace("-", "−")
 
 
 class PictureCell(QWidget):
@@ -54,48 +48,38 @@ class PictureCell(QWidget):
 
     def __init__(self, title: str) -> None:
         super().__init__()
-        self._image: QImage | None = None
         self.pixels = np.zeros((1, 1), np.uint8)  # as shown
-        self.title = title
         self.setAccessibleName(title)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(60, 70)
-
-    def sizeHint(self) -> QSize:
-        """Ask for a picture that shows a cell."""
-        return QSize(_SIDE, _SIDE + 18)
+        head, self._picture = QLabel(title), QLabel()
+        head.setProperty("role", "muted")
+        head.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self._picture.setAlignment(
+            Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
+        )
+        self._picture.setMinimumSize(60, 50)
+        ignored = QSizePolicy.Policy.Ignored  # it takes the room that there is
+        self._picture.setSizePolicy(ignored, ignored)
+        in_a_column(self, head, self._picture, spacing=3).setStretch(1, 1)
 
     def show_plane(self, plane: np.ndarray, low: float, high: float) -> None:
         """Show a plane (H, W) from `low`, black, to `high`, white; NaN is black."""
         span = max(high - low, 1e-6)
         scaled = np.nan_to_num((plane.astype(np.float32) - low) / span)
         self.pixels = np.ascontiguousarray(255 * scaled.clip(0, 1), dtype=np.uint8)
-        height, width = self.pixels.shape
-        # the picture looks into the bytes, which have to outlive it
-        self._image = QImage(
-            self.pixels.data, width, height, width, QImage.Format.Format_Grayscale8
-        )
-        self.update()
+        self._fit()
 
-    def paintEvent(self, _event: object) -> None:
-        """Draw the title, and the picture as large as it fits."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        tones = Tones.of(self)
-        head = painter.fontMetrics().height() + 3
-        painter.setPen(tones.muted)
-        title = QRectF(0, 0, self.width(), head)
-        painter.drawText(title, int(Qt.AlignmentFlag.AlignCenter), self.title)
-        room = QRectF(0, head, self.width(), self.height() - head)
-        if self._image is None:
-            painter.fillRect(room, tones.panel)
-            return
-        size = self._image.size()
-        scale = min(room.width() / size.width(), room.height() / size.height())
-        area = QRectF(0, 0, size.width() * scale, size.height() * scale)
-        area.moveCenter(room.center())
-        area.moveTop(room.top())
-        painter.drawImage(area, self._image)
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show the picture as large as it fits."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        height, width = self.pixels.shape
+        kind = QImage.Format.Format_Grayscale8
+        image = QImage(self.pixels.data, width, height, width, kind)
+        room, ratio = self._picture.size(), Qt.AspectRatioMode.KeepAspectRatio
+        smooth = Qt.TransformationMode.SmoothTransformation
+        self._picture.setPixmap(QPixmap.fromImage(image).scaled(room, ratio, smooth))
 
 
 class PatchPreview(QWidget):
@@ -185,9 +169,9 @@ class TrainWatch(QWidget):
         self._headings: dict[QWidget, QLabel] = {}
         scroll = StepColumn([self.headline, self.hint], 6)
         for title, widget, height in (
-            ("Score on the part kept back", self.r2_chart, _HIGH),
-            ("One patch that is kept back", self.preview, _HIGH),
-            ("Loss on what is learnt from", self.loss_chart, _LOW),
+            ("R² on the validation region", self.r2_chart, _HIGH),
+            ("One patch of the validation region", self.preview, _HIGH),
+            ("Training loss", self.loss_chart, _LOW),
         ):
             self._headings[widget] = heading = QLabel(title)
             heading.setProperty("role", "strong")
@@ -200,20 +184,23 @@ class TrainWatch(QWidget):
         in_a_column(self, scroll)
         self.clear()
 
-    def clear(self, name: str = "", minutes: float = 10.0) -> None:
-        """Start with empty curves."""
-        self._name, self._minutes = name, minutes
+    def clear(
+        self, name: str = "", budget: float = 10.0, in_steps: bool = False
+    ) -> None:
+        """Start with empty curves, over the minutes or steps of a budget."""
+        self._name, self._budget, self._in_steps = name, budget, in_steps
         self._loss: list[tuple[float, float]] = []
         self.scores: list[tuple[float, float, dict[str, float]]] = []
         self.headline.setText(name or "Nothing has been trained yet")
         self.hint.setText(
-            "The model to begin with is judged first."
+            "The starting model is validated first."
             if name
-            else "Curves, and a patch that was kept back, appear here while it learns."
+            else "Curves and a patch of the validation region come during training."
         )
         self.preview.clear()
-        for chart in (self.r2_chart, self.loss_chart):
+        for chart, y in ((self.r2_chart, "R²"), (self.loss_chart, "loss")):
             chart.set_curves([])
+            chart.set_labels("steps" if in_steps else "minutes", y)
         for widget in self._headings:
             self._show(widget, False)
 
@@ -225,7 +212,7 @@ class TrainWatch(QWidget):
         """Add a point to the curve of the loss."""
         if not math.isfinite(status.loss):
             return
-        self._loss.append((status.share * self._minutes, status.loss))
+        self._loss.append((status.share * self._budget, status.loss))
         if len(self._loss) > _MOST_POINTS:
             self._loss = self._loss[::2]
         if len(self._loss) > 1:
@@ -235,10 +222,10 @@ class TrainWatch(QWidget):
 
     def add_entry(self, entry: dict[str, Any]) -> None:
         """Add the result of a validation, or an old line of the log."""
-        minutes = float(entry.get("spent", 0.0)) / 60
+        x = entry["step"] if self._in_steps else float(entry.get("spent", 0.0)) / 60
         loss, r2 = entry.get("loss"), entry.get("r2")
-        if loss is not None and (not self._loss or minutes > self._loss[-1][0]):
-            self._loss.append((minutes, float(loss)))
+        if loss is not None and (not self._loss or x > self._loss[-1][0]):
+            self._loss.append((x, float(loss)))
         if r2 is None:
             return
         means = {
@@ -246,11 +233,11 @@ class TrainWatch(QWidget):
             for name, row in entry.get("scores", {}).items()
             if row
         }
-        self.scores.append((minutes, float(r2), means))
+        self.scores.append((x, float(r2), means))
         self._draw_scores()
         before, best = self.scores[0][1], max(score for _, score, _ in self.scores)
-        gain = f"→ {score_text(best)}" if best > before else "before it learns"
-        self.headline.setText(f"{self._name}: R² {score_text(before)} {gain}")
+        gain = f"→ {r2_text(best)}" if best > before else "before training"
+        self.headline.setText(f"{self._name}: R² {r2_text(before)} {gain}")
         self.hint.setText(_OVERFITS if self.overfits() else "")
 
     def show_preview(self, preview: "Preview") -> None:
@@ -268,19 +255,19 @@ class TrainWatch(QWidget):
         if len(self.scores) < 3:
             return False
         best_at = max(self.scores, key=lambda score: score[1])[0]
-        return self.scores[-1][0] - best_at > _OVERFIT_SHARE * self._minutes
+        return self.scores[-1][0] - best_at > _OVERFIT_SHARE * self._budget
 
     def _draw_scores(self) -> None:
         curves = []
         names = dict.fromkeys(name for *_, means in self.scores for name in means)
-        x = [minutes for minutes, *_ in self.scores]
+        x = [at for at, *_ in self.scores]
         for name in names:
             structure = structure_or_custom(name)
             y = [means.get(name, math.nan) for *_, means in self.scores]
             curves.append(Curve(structure.label, x, y, structure.colour, dots=True))
         first = self.scores[0][1]
         # one point makes no axis; the budget is where it will go
-        end = max(self._minutes if len(x) < 3 else x[-1], x[-1])
+        end = max(self._budget if len(x) < 3 else x[-1], x[-1])
         curves.append(Curve("before", [0, end], [first, first], dashed=True))
         self.r2_chart.set_curves(curves)
         self._show(self.r2_chart)

@@ -271,7 +271,7 @@ class QualityTable(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "panel")
-        title = QLabel("R² on test cells")
+        self.title = title = QLabel("R² on test cells")
         title.setProperty("role", "strong")
         title.setToolTip(
             "R² over all voxels against the z-scored truth: 1 is perfect, 0 is no "
@@ -299,6 +299,8 @@ class QualityTable(QFrame):
         before.deleteLater()
         before.hide()
         self.grid.setVisible(quality is not None)
+        if quality is not None:
+            self.title.setText(f"R² on {quality.cells}")
 
 
 def _quality_view(

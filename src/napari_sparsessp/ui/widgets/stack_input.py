@@ -453,7 +453,10 @@ def _label(text: str, role: str) -> QLabel:
     return label
 
 
-_EVENTS = ("data", "scale", "translate", "units", "axis_labels")
+_EVENTS = (
+    *("data", "scale", "translate", "rotate", "shear", "affine", "units"),
+    "axis_labels",
+)
 
 
 class InputWatch(QObject):
