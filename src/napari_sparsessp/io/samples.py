@@ -29,20 +29,21 @@ from napari_sparsessp.volume import Volume
 # The bundled colony ------------------------------------------------------------------
 
 _COLONY = ("colony_sparse.ome.tif", "colony_truth.ome.tif")
+_DENSE = "colony_dense.ome.tif"
 
 # Files of a zipped package are unpacked for as long as the process lives.
 _unpacked = ExitStack()
 atexit.register(_unpacked.close)
 
 
-def sample_paths() -> tuple[Path, Path]:
+def sample_paths(*, dense: bool = False) -> tuple[Path, Path]:
     """Return the two files of the bundled simulated colony.
 
-    The transmitted-light stack (ZYX, every fourth plane) and the fluorescence (CZYX,
-    all planes, channels named by structure).
+    The transmitted-light stack (ZYX, every fourth plane, or all) and the fluorescence
+    (CZYX, all planes, channels named by structure).
     """
     paths = []
-    for name in _COLONY:
+    for name in (_DENSE, *_COLONY[1:]) if dense else _COLONY:
         entry = files("napari_sparsessp") / "samples" / name
         if not entry.is_file():
             raise InputError(

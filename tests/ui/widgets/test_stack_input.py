@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image
+from napari.layers._source import Source
 
 from napari_sparsessp.ui.layers.reading import read_layer
 from napari_sparsessp.ui.widgets.basic import Mark, MarkDot
@@ -46,6 +48,29 @@ def test_a_size_is_asked_for_where_it_is_unknown_and_corrected_on_demand(panel):
     assert panel.half_typed()
     panel.type_voxel_size((1, 0.5, 0.25))
     assert panel.typed_voxel_size() == (1, 0.5, 0.25)
+
+
+def test_a_typed_size_is_applied_to_the_layer_and_the_others_of_its_file(panel):
+    viewer = ViewerModel()
+    light, truth, other = (
+        viewer.add_image(np.zeros((2, 8, 9, 9)), translate=(0, 0, 10, 0))
+        for _ in range(3)
+    )
+    for layer, path in zip(viewer.layers, ("a.tif", "a.tif", "b.tif"), strict=True):
+        layer._source = Source(path=path)
+    panel.set_layers([(str(layer.unique_id), layer.name) for layer in viewer.layers])
+    panel.show_reading(read_layer(light, leading="T"))
+    assert not panel.apply_button.isVisible()
+    panel.type_voxel_size((1.16, 0.5, 0.25))
+    panel.show_reading(read_layer(light, leading="T", voxel_size=(1.16, 0.5, 0.25)))
+    assert panel.apply_button.isVisible()
+    panel.apply_voxel_size(viewer)
+    for layer in (light, truth):
+        assert tuple(layer.scale) == (1, 1.16, 0.5, 0.25)
+        assert tuple(layer.translate) == (0, 0, 5, 0)
+        assert list(map(str, layer.units)) == ["pixel", *["micrometer"] * 3]
+    assert tuple(other.scale) == (1, 1, 1, 1)
+    assert panel.typed_voxel_size() is None
 
 
 def test_a_typed_size_belongs_to_its_layer(panel):

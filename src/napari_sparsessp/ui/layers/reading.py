@@ -290,17 +290,16 @@ def layers_of(
         if volume.source:
             shown = number if "C" in volume.axes else None
             attributes["metadata"] = FilePlace(volume.source, None, shown).metadata()
+        label = " · ".join(filter(None, [volume.name, name])) or "image"
+        attributes |= {"name": label + suffix * (structure is not None)}
         if structure is not None:
             attributes |= {
-                "name": f"{structure.label}{suffix}" if suffix else name,
                 "colormap": preferences().colour(structure.id),
                 "blending": "additive",
                 "visible": bool(visible),
             }
         else:
-            label = " · ".join(filter(None, [volume.name, name]))
             attributes |= {
-                "name": label or "image",
                 "colormap": "gray",
                 "visible": first if visible is None else visible,
             }

@@ -78,6 +78,9 @@ class PlanDock(Dock):
         form.input.changed.connect(self._on_input)
         form.input.file_asked.connect(self._files.ask)
         form.input.samples_asked.connect(self._samples.ask)
+        self._files.truths_opened.connect(form.structures.take_truths)
+        apply = form.input.apply_voxel_size
+        form.input.apply_button.clicked.connect(lambda: apply(self._viewer))
         form.judge.chosen.connect(self._on_judge)
         form.structures.visibility_changed.connect(self._on_eye)
         form.foot.run_asked.connect(self.run)

@@ -81,6 +81,15 @@ class PredictOptions:
             "they are averaged.",
         },
     ] = False
+    mask_invalid: Annotated[
+        bool,
+        {
+            "label": "Leave out NaN and infinite values",
+            "tooltip": "Predict in spite of values that are no numbers, such as the "
+            "border of a stitched image: they are filled for the network, and the "
+            "prediction is NaN there.",
+        },
+    ] = False
     memory_gb: Annotated[
         float | None,
         {
@@ -376,6 +385,7 @@ class PredictForm(StepForm):
             device=self.device.device(),
             precision=preferences().precision,
             tta=options.tta,
+            mask_invalid=options.mask_invalid,
             uncertainty=options.uncertainty,
             memory_limit=options.memory_limit,
         )

@@ -19,7 +19,6 @@ from napari_sparsessp.ui.layers.reading import (
     read_layer,
 )
 from napari_sparsessp.ui.napari_compat import layer_key
-from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import Volume, channel_key
 
@@ -99,7 +98,7 @@ def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
             "points of it"
         )
     if "C" not in volume.axes:
-        named = structure_named(name.removesuffix(TRUTH_SUFFIX))
+        named = structure_named(name)
         id_ = named.id if named else ""
         return [ViewerStack(StackKey(key), name, volume, id_, reading)]
     stacks = []

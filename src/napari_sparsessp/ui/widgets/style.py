@@ -142,6 +142,7 @@ QPushButton[role="link"]:disabled { color: %(muted)s; background: transparent; }
 QPushButton[role="info"] { padding: 2px; min-width: 20px; max-width: 20px;
     min-height: 18px; font-weight: 600; font-style: italic; }
 QPushButton[role="dots"] { padding: 4px 4px; min-width: 20px; max-width: 20px; }
+QPushButton[role="dots"]::menu-indicator { image: none; width: 0; }
 QPushButton[role="segment"] { border-radius: 0; padding: 4px 4px; margin: 0;
     font-size: 9pt; border-right: 1px solid %(back)s; }
 QPushButton[role="segment"][place="first"] { border-top-left-radius: 4px;
