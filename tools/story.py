@@ -23,6 +23,8 @@ SIZE = (1600, 1000)
 SMALL = (1280, 800)
 CLIP_WIDTH = 960
 PATIENCE = 600.0
+# corners of a region, as shares of height and width
+REGION = ((0.3, 0.3), (0.3, 0.6), (0.65, 0.6), (0.65, 0.3))
 DOCKS = ("Predict", "Compare", "Plan sampling", "Models", "Train")
 
 
@@ -182,6 +184,8 @@ def sample(out: Path, dense: Path, wide: Path) -> None:
         if theme == "dark":
             stage.picture("2_overlay_dark")
         compare(stage, name, layouts)
+        if theme == "dark":
+            measure(stage, name)
         stage.close()
 
 
@@ -337,6 +341,40 @@ def compare(stage: Stage, name: str, layouts: tuple[str, ...]) -> None:
         stage.picture(f"{name}_{layout}")
     dock.form.picker.buttons[""].click()
     wait(0.3)
+
+
+def measure(stage: Stage, name: str) -> None:
+    """Look from the side, then measure a region and a line."""
+    from napari_sparsessp.ui.layers.viewport import layer_index
+
+    dock, viewer = stage.dock("Compare"), stage.viewer
+    dock.form.picker.buttons["side"].click()
+    dock.form.section.button("xz").click()
+    viewer.dims.set_point(1, sum(viewer.dims.range[1][:2]) / 2)
+    stage.picture(f"{name}_xz")
+    dock.form.picker.buttons[""].click()
+    middle(stage)
+    layer = next(iter(dock.comparison.predictions().values()))
+    plane = int(layer_index(viewer, layer)[-3])
+    height, width = layer.data.shape[-2:]
+    corners = [[plane, y * height, x * width] for y, x in REGION]
+    line = [corners[0], [plane, 0.8 * height, 0.9 * width]]
+    place = {key: getattr(layer, key) for key in ("scale", "translate", "units")}
+    drawn = viewer.add_shapes(
+        [corners, line],
+        shape_type=["ellipse", "line"],
+        edge_color="yellow",
+        face_color="transparent",
+        name="drawn",
+        **place,
+    )
+    panel = dock.form.regions
+    panel.place.update(layer=drawn)
+    panel.show_place()
+    panel.button.click()
+    stage.look(lambda: bool(panel.measured.rows), "the regions")
+    dock.form.scroll_to(dock.form.region_step)
+    stage.picture(f"{name}_regions")
 
 
 if __name__ == "__main__":

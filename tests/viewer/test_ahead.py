@@ -49,9 +49,8 @@ def test_unloading_frees_it_and_the_next_run_loads_it_again(
 def test_run_waits_for_a_model_that_is_just_being_loaded(
     ready, thin_engine, qtbot, ran
 ):
-    ready.preloader.notice_user()
     ready.preloader._start()
     ran(ready)
-    qtbot.waitUntil(lambda: not ready.preloader.busy)
+    qtbot.waitUntil(lambda: ready.preloader._task is None)
     assert ready.layers.layers()
     assert thin_engine.loaded

@@ -96,7 +96,7 @@ def test_one_channel_of_several_with_uncertainty(opened, same, dock, viewer):
     array = np.stack([light(4, 40, 48, seed=1), light(4, 40, 48)])
     opened(array, "CZYX", SPARSE, channels=["other", "light"])
     dock.form.input.choose_layer(layer_key(viewer.layers[1]))
-    dock._on_input()
+    dock.refresh_now()
     dock.form.options.rows.native("uncertainty").setChecked(True)
     words = same()
     assert "--channel=1" in words
@@ -127,7 +127,6 @@ def test_planes_left_out_of_a_dense_stack_with_a_truth(
     with qtbot.waitSignal(dock._files.opened):
         dock._files.open(tmp_path / "truth.ome.tif")
     dock.form.input.choose_layer(key)
-    dock._on_input()
     dock.refresh_now()
     dock.form.sampling.set_simulate(True)
     dock.form.sampling.set_ratio(4)
@@ -146,16 +145,14 @@ def test_another_voxel_size_than_the_file_says(opened, same, dock, viewer, known
     else:
         dock.form.input.type_voxel_size((2.32, 0.3, 0.3))
     dock.refresh_now()
-    words = same()
-    assert "--voxel-size=2.32,0.3,0.3" in words
+    assert "--voxel-size=2.32,0.3,0.3" in same()
 
 
 def test_a_file_whose_voxel_size_napari_has_not_read(dock, viewer, tmp_path, same):
     path = write_stack(tmp_path / "plain.ome.tif", light(5, 40, 48), "ZYX", SPARSE)
     viewer.open(str(path), plugin="napari")
     dock.refresh_now()
-    words = same()
-    assert "--voxel-size=0.29,0.29,0.29" in words
+    assert "--voxel-size=0.29,0.29,0.29" in same()
 
 
 def test_a_layer_without_a_file_can_be_saved_first(
@@ -214,7 +211,7 @@ def test_a_shell_runs_what_was_copied_and_a_saved_request(
     with pytest.raises(SystemExit) as end:
         app_main(["predict", "--request", "request.yaml", "--out", "yaml.ome.zarr"])
     assert end.value.code == 0
-    shown = np.asarray(viewer.layers["DNA · predicted"].data)
+    shown = np.asarray(viewer.layers["DNA · predicted · my stack"].data)
     for name in (words[-1], "yaml.ome.zarr"):
         one = load_volume(tmp_path / name).channel("dna").numpy()
         np.testing.assert_allclose(one, shown, rtol=0, atol=1e-6)
@@ -228,7 +225,7 @@ def test_the_layers_menu_and_compare_copy_it_too(
     ran(dock)
     words = copied()
     QApplication.clipboard().clear()
-    viewer.layers.selection.active = viewer.layers["DNA · predicted"]
+    viewer.layers.selection.active = viewer.layers["DNA · predicted · my stack"]
     copy_command(viewer)
     qtbot.waitUntil(lambda: QApplication.clipboard().text() != "")
     assert shlex.split(QApplication.clipboard().text()) == words

@@ -19,7 +19,9 @@ def doubtful(dock, engine):
     return dock
 
 
-def test_the_warning_is_there_before_the_first_tile(doubtful, engine, finish, qtbot):
+def test_the_warning_is_there_before_the_first_tile_and_stays_if_cancelled(
+    doubtful, viewer, engine, finish, qtbot
+):
     engine.wait_at = 0
     doubtful.run()
     message = doubtful.form.foot.message
@@ -30,6 +32,13 @@ def test_the_warning_is_there_before_the_first_tile(doubtful, engine, finish, qt
     assert not message.is_error
     doubtful.cancel()
     finish(doubtful)
+    engine.wait_at, engine.tile = 2, 32
+    doubtful.run()
+    qtbot.waitUntil(lambda: len(engine.computed) == 2)
+    doubtful.cancel()
+    finish(doubtful)
+    assert predictions(viewer)[0].name.endswith(DOUBTFUL)
+    assert predictions(viewer)[0].metadata[KEY]["unfamiliar"] == [DOUBT]
 
 
 def test_a_mark_stays_with_layers_table_and_provenance(doubtful, viewer, ran):
@@ -49,16 +58,6 @@ def test_a_mark_stays_with_layers_table_and_provenance(doubtful, viewer, ran):
     again = PredictDock(viewer)
     assert [r.structure.id for r in again.form.structures.rows if r.doubts] == ["dna"]
     again.deleteLater()
-
-
-def test_a_cancelled_run_is_marked_as_well(doubtful, viewer, engine, finish, qtbot):
-    engine.tile, engine.wait_at = 32, 2
-    doubtful.run()
-    qtbot.waitUntil(lambda: len(engine.computed) == 2)
-    doubtful.cancel()
-    finish(doubtful)
-    assert predictions(viewer)[0].name.endswith(DOUBTFUL)
-    assert predictions(viewer)[0].metadata[KEY]["unfamiliar"] == [DOUBT]
 
 
 def test_a_familiar_input_takes_the_mark_away_and_keeps_the_name(

@@ -157,14 +157,16 @@ def two_models(dock, engine, ran):
 
 def test_each_model_has_its_own_predictions_and_shows_them(two_models, viewer, finish):
     made = {layer.name: layer for layer in predictions(viewer)}
-    assert set(made) == {"DNA · predicted", "DNA · other"}
+    assert set(made) == {"DNA · r 4 · colony-3to2d", "DNA · r 4 · other"}
     models = [one.metadata[KEY]["request"]["model"] for one in made.values()]
     assert models == ["colony-3to2d", "other"]
     assert [one.visible for one in made.values()] == [False, True]
     two_models.shelf.offer("colony-3to2d")
+    two_models.refresh_now()
     assert [one.visible for one in made.values()] == [True, False]
-    assert two_models.layers.layer("dna").name == "DNA · predicted"
+    assert two_models.layers.layer("dna") == made["DNA · r 4 · colony-3to2d"]
     two_models.shelf.offer("other")
+    two_models.refresh_now()
     assert [one.visible for one in made.values()] == [False, True]
     two_models.run()  # the second run of a model renews its own layers
     finish(two_models)

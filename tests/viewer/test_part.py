@@ -1,4 +1,4 @@
-"""Only what I see: the field on screen is predicted, and the rest can follow."""
+"""Predict visible region: the field on screen is predicted, and the rest can follow."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,9 @@ def seen_of(dock, viewer):
     return part_in_sight(viewer, ready.layer, ready.reading, ready.plan)
 
 
-def test_only_the_tiles_on_screen_are_predicted(close, viewer, engine, finish):
+def test_the_tiles_on_screen_are_predicted_and_resume_adds_the_rest(
+    close, viewer, engine, finish
+):
     camera = camera_of(viewer)
     before = (*camera.center, camera.zoom)
     _, (z, y, x) = seen_of(close, viewer)
@@ -50,30 +52,20 @@ def test_only_the_tiles_on_screen_are_predicted(close, viewer, engine, finish):
     assert np.all(layer.data[:, y, x] == 1)
     assert np.any(layer.data == 0)
     assert layer.metadata[KEY]["state"] == "partial"
-    assert close.form.foot.status.text().startswith("What you saw is done")
+    assert close.form.foot.status.text().startswith("The visible region is done")
     assert np.allclose((*camera.center, camera.zoom), before)
-
-
-def test_resume_adds_the_rest(close, viewer, engine, finish):
-    close.form.foot.part_button.click()
-    finish(close)
-    assert close.form.foot.state is RunState.RESUMABLE
-    close.form.foot.button.click()
-    finish(close)
-    assert len(engine.computed) == len(set(map(str, engine.computed))) == 12
-    assert np.all(by_structure(viewer)["dna"].data == 1)
-    assert by_structure(viewer)["dna"].metadata[KEY]["state"] == "done"
-
-
-def test_another_field_is_added_to_the_same_layers(close, viewer, engine, finish):
-    close.form.foot.part_button.click()
-    finish(close)
-    first, layer = list(engine.computed), by_structure(viewer)["dna"]
+    first = list(engine.computed)
     zoom_in(viewer, 25.0, 34.0, zoom=200.0)
     close.form.foot.part_button.click()
     finish(close)
     assert len(engine.computed) > len(first)
     assert by_structure(viewer)["dna"].unique_id == layer.unique_id
+    assert close.form.foot.state is RunState.RESUMABLE
+    close.form.foot.button.click()
+    finish(close)
+    assert len(engine.computed) == len(set(map(str, engine.computed))) == 12
+    assert np.all(layer.data == 1)
+    assert layer.metadata[KEY]["state"] == "done"
 
 
 def test_where_nothing_can_be_predicted_it_says_why(close, viewer, engine):

@@ -157,17 +157,3 @@ def test_three_dimensions_finish_and_resume(
     assert dock.form.foot.status.text().startswith("Done")
     for name, layer in dock.layers.all().items():  # in another order: but for rounding
         np.testing.assert_allclose(layer.data, whole[name], atol=1e-6)
-
-
-def test_without_a_layer_to_look_at_the_order_stays(
-    open_dock, viewer, thin_engine, finish, qtbot
-):
-    dock = open_dock(light(8, 70, 90), **DENSE)
-    run_until(dock, thin_engine, qtbot, 1)
-    dock.tracker.stop()
-    thin_engine.go.set()
-    finish(dock)
-    plan = dock.preview.plan
-    assert [box for _, box in thin_engine.boxes[1:]] == [
-        tile.box for tile in plan.tiles if tile.box != thin_engine.boxes[0][1]
-    ]

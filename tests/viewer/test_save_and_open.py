@@ -166,7 +166,7 @@ def test_a_prediction_of_the_command_line_finds_its_stack(
     dock.refresh_now()
     assert dna.metadata[KEY]["source_id"] == layer_key(viewer.layers["in"])
     dock.form.input.choose_layer(layer_key(viewer.layers["in"]))
-    dock._on_input()
+    dock.refresh_now()
     assert dock.layers.layer("dna") == dna
 
 

@@ -29,16 +29,14 @@ def choose(dock, structure, key):
     dock.form.structures.choose_truth(rows.index(structure), key)
 
 
-def test_a_prediction_names_the_truth_of_its_run(compared, viewer):
+def test_a_prediction_names_the_truth_of_its_run_or_that_the_user_chooses_later(
+    compared, viewer, ran
+):
     dna = compared.layers.layer("dna")
     assert truth_of(dna) == key(viewer, "Hoechst")
     assert dna.metadata[KEY]["truth"] == "Hoechst"
     assert truth_of(compared.layers.layer("golgi_apparatus")) is None
     assert truth_of(compared.layers.layers("uncertainty")["dna"]) is None
-
-
-def test_choosing_another_truth_is_written_on_the_prediction(compared, viewer, ran):
-    dna = compared.layers.layer("dna")
     assert "scores" in dna.metadata[KEY]
     choose(compared, "dna", key(viewer, "another stain"))
     assert truth_of(dna) == key(viewer, "another stain")

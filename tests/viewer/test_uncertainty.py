@@ -41,21 +41,16 @@ def test_each_structure_gets_a_hidden_layer_that_lies_on_it(unsure, viewer):
         assert not is_prediction(layer)
 
 
-def test_the_table_shows_and_hides_them(unsure, viewer):
-    table, model = unsure.form.table, unsure.form.structures
-    assert "spread" in table.shown_columns()
-    layer = layers(viewer, "uncertainty")["dna"]
+def test_the_table_shows_and_hides_them_side_by_side_in_a_cell(unsure, viewer):
+    model, layer = unsure.form.structures, layers(viewer, "uncertainty")["dna"]
+    assert "spread" in unsure.form.table.shown_columns()
+    assert model.row("nucleolus").spread is None
     model.set_spread("dna", True)
     assert layer.visible
     layer.visible = False  # in napari's own list
     assert model.spreads() == ()
-    nothing = next(r for r in model.rows if r.structure.id == "nucleolus")
-    assert nothing.spread is None
-
-
-def test_side_by_side_gives_a_shown_uncertainty_a_cell(unsure, viewer):
-    unsure.form.structures.set_spread("dna", True)
-    unsure.form.structures.set_visible("mitochondria", False)
+    model.set_spread("dna", True)
+    model.set_visible("mitochondria", False)
     unsure.view.show("side")
     cells = [
         {viewer.layers[i].name for i in indices if viewer.layers[i].visible}
@@ -67,7 +62,7 @@ def test_side_by_side_gives_a_shown_uncertainty_a_cell(unsure, viewer):
         {"DNA ± std · predicted"},
     ]
     unsure.view.show("overlay")
-    assert layers(viewer, "uncertainty")["dna"].visible
+    assert layer.visible
 
 
 def test_a_run_without_it_hides_what_is_no_longer_true(unsure, viewer, ran):
@@ -95,5 +90,5 @@ def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
     assert not dock.preview.request.uncertainty
     assert dock.form.foot.status.text().endswith("8× slower")
     options.more_button.click()
-    assert options.summary.text() == "mean of 8 turns"
+    assert options.summary.text() == "average of 8"
     assert options.summary.isVisibleTo(dock)

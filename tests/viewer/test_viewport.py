@@ -36,22 +36,16 @@ def test_units_of_other_layers_do_not_matter(shown):
     assert layer_index(viewer, layer)[0] == 10
 
 
-def test_the_drawing_marks_the_plane_on_screen_and_a_click_goes_there(
-    dock, viewer, qtbot
+def test_the_drawing_says_what_the_plane_on_screen_is_and_a_click_goes_there(
+    dock, viewer, qtbot, ran
 ):
     drawing = dock.form.sampling.drawing
     viewer.dims.set_point(0, 4 * 0.29)
     qtbot.waitUntil(lambda: drawing.plane_text() == "1.2 µm, measured")
     drawing.plane_asked.emit(8.0)
     assert viewer.dims.point[0] == pytest.approx(8 * 0.29)
-    viewer.dims.ndisplay = 3
-    qtbot.waitUntil(lambda: drawing.plane_text() == "")
-
-
-def test_planes_between_the_measured_ones_are_called_predicted(
-    dock, viewer, qtbot, ran
-):
     ran(dock)
     viewer.dims.set_point(0, 6 * 0.29)
-    drawing = dock.form.sampling.drawing
     qtbot.waitUntil(lambda: drawing.plane_text() == "1.7 µm, predicted")
+    viewer.dims.ndisplay = 3
+    qtbot.waitUntil(lambda: drawing.plane_text() == "")

@@ -1,7 +1,9 @@
 """The names of napari that moved, are private, or that its plugin proxy hides."""
 
+import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -46,6 +48,27 @@ def set_background(viewer: Any, colour: Any | None) -> None:
 def fit_to_view(viewer: Any) -> None:
     """Centre everything, also in each cell of a grid."""
     viewer.fit_to_view()
+
+
+@contextmanager
+def drawn_once(viewer: Any) -> Iterator[None]:
+    """Let napari arrange its scene once for all changes of layers and grid within."""
+    events = viewer.layers.events
+    events.begin_batch()
+    try:
+        yield
+    finally:
+        gc.freeze()  # it collects garbage then, for the drivers of some cards
+        try:
+            events.end_batch()
+        finally:
+            gc.unfreeze()
+
+
+def set_shown(layer: Any, on: bool) -> None:
+    """Show or hide a layer; napari draws even where nothing changes."""
+    if layer.visible != on:
+        layer.visible = on
 
 
 def set_gridded(overlay: Any, on: bool) -> None:

@@ -47,10 +47,14 @@ def show(light: Path, prediction: Path, truth: Path | None = None) -> tuple[Any,
     dock.shelf.offer(str((about.get("model") or {}).get("id", "")))
     dock.refresh_now()
     if real is not None:
-        dock.form.structures.set_scores(_scores(predicted, real))
+        scores = _scores(predicted, real)
         for id_, key in dock.form.structures.truths().items():
             layer = layer_with_key(viewer, key)
             dock.session.truth_scales[id_, key] = truth_scale(read_layer(layer).volume)
+            if id_ in scores:
+                dock.layers.set_truth(id_, key)
+                add_to(dock.layers.layer(id_), scores=scores[id_])
+        dock.refresh_now()
     dock.view.show(OVERLAY if real is None else SIDE_BY_SIDE)
     return viewer, dock
 

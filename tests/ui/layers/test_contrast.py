@@ -7,10 +7,12 @@ layers = pytest.importorskip("napari.layers")
 
 from napari_sparsessp.ui.layers.contrast import (  # noqa: E402
     ContrastEstimate,
+    ContrastLink,
     FlatTruth,
     lies_flat,
     limits_of,
 )
+from napari_sparsessp.ui.layers.metadata import KEY  # noqa: E402
 
 
 def test_what_is_still_to_come_stays_black_and_an_uncertainty_begins_at_zero():
@@ -80,3 +82,49 @@ def test_what_has_depth_or_lies_right_is_left_alone(prediction):
     assert not lies_flat(image(13), prediction)
     assert not lies_flat(image(1), image(13))
     assert not lies_flat(image(1, scale=(13, 1, 1), translate=(6, 0, 0)), prediction)
+
+
+@pytest.fixture
+def pair():
+    """A truth in counts and a pale prediction of it, in units of the z-scored truth."""
+    rng = np.random.default_rng(0)
+    sharp = rng.normal(size=(9, 64, 64))
+    done = {KEY: {"role": "prediction", "structure": "dna", "state": "done"}}
+    pale = layers.Image(
+        (0.1 * sharp).astype("f4"), contrast_limits=(0, 3), metadata=done
+    )
+    return layers.Image(500 + 40 * sharp, contrast_limits=(400, 600)), pale
+
+
+def test_linked_limits_hold_the_robust_ranges_of_truth_and_prediction(pair):
+    truth, pale = pair
+    link = ContrastLink(truth, [pale], (500.0, 40.0))
+    for layer in pair:
+        low, high = np.percentile(layer.data, (1, 99))
+        assert layer.contrast_limits[0] <= low + 0.1 * layer.data.std()
+        assert layer.contrast_limits[1] >= high - 0.1 * layer.data.std()
+    low, high = ((end - 500) / 40 for end in truth.contrast_limits)
+    assert (low, high) == pytest.approx(pale.contrast_limits)
+    assert high < 3
+    link.undo()
+    assert tuple(pale.contrast_limits) == (0, 3)
+    assert tuple(truth.contrast_limits) == (400, 600)
+
+
+def test_limits_of_the_user_are_followed_and_stay(pair):
+    truth, pale = pair
+    link = ContrastLink(truth, [pale], (500.0, 40.0))
+    pale.contrast_limits = (-1, 2)
+    assert tuple(truth.contrast_limits) == (460, 580)
+    link.undo()
+    assert tuple(pale.contrast_limits) == (-1, 2)
+
+
+def test_a_prediction_that_still_fills_up_sets_the_limits_of_its_truth(pair):
+    truth, pale = pair
+    pale.metadata[KEY]["state"] = "running"
+    link = ContrastLink(truth, [pale], (500.0, 40.0))
+    assert tuple(truth.contrast_limits) == (500, 620)
+    pale.contrast_limits = (0, 1)
+    link.undo()
+    assert tuple(pale.contrast_limits) == (0, 1)

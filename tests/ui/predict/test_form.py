@@ -1,8 +1,11 @@
 """The form: a button that says what it does, messages, folded options, the menu."""
 
+from dataclasses import replace
+
 import pytest
 from qtpy.QtWidgets import QApplication
 
+from fake_engine import card
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.predict.export import ExportMenu
 from napari_sparsessp.ui.predict.form import (
@@ -11,6 +14,7 @@ from napari_sparsessp.ui.predict.form import (
     PredictForm,
     RunState,
 )
+from napari_sparsessp.ui.predict.planning import PredictionPreview, SpeedEstimate
 from napari_sparsessp.ui.tasks import error_details
 from napari_sparsessp.ui.widgets.style import duration_text
 
@@ -54,12 +58,9 @@ def test_resume_stands_beside_start_over(panel, qtbot):
     assert not panel.again_button.isVisible()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.4, "about a second"), (42.4, "42 s"), (600, "10 min"), (9000, "2.5 h")],
-)
-def test_durations_in_words(seconds, said):
-    assert duration_text(seconds) == said
+def test_durations_in_words():
+    said = [duration_text(seconds) for seconds in (0.4, 42.4, 600, 9000)]
+    assert said == ["about a second", "42 s", "10 min", "2.5 h"]
 
 
 def test_an_error_is_shown_and_can_be_copied(panel, qapp):
@@ -104,7 +105,7 @@ def test_unusual_options_stay_in_sight(options):
     options.more_button.click()
     assert options.body.isHidden()
     assert not options.summary.isHidden()
-    assert options.summary.text() == "mean of 8 turns · at most 4.0 GB"
+    assert options.summary.text() == "average of 8 · at most 4.0 GB"
     options.show_memory("tile 384×384, 1.2 of 8.0 GB")
     assert options.memory_note.text() == "Plan: tile 384×384, 1.2 of 8.0 GB"
     options.show_memory("")
@@ -120,6 +121,51 @@ def test_unfolded_options_are_scrolled_into_sight(qtbot, added):
     assert row.visibleRegion().isEmpty()
     form.options.more_button.click()
     qtbot.waitUntil(lambda: not row.visibleRegion().isEmpty())
+
+
+@pytest.fixture
+def form(added, qtbot):
+    form = added(PredictForm(list))
+    form.resize(424, 800)
+    form.show()
+    qtbot.waitExposed(form)
+    return form
+
+
+def test_run_stays_where_it_is_whatever_texts_wrap(form, qtbot):
+    foot = form.foot
+    place = foot.button.mapTo(form, foot.button.rect().topLeft())
+    foot.set_status("3 of 12 tiles are done and stay. " * 6)
+    foot.message.show_notices(["a warning of several lines " * 9])
+    qtbot.waitUntil(lambda: foot.message.height() > 2 * foot.button.height())
+    assert foot.button.mapTo(form, foot.button.rect().topLeft()) == place
+
+
+def test_expected_scores_say_on_what_cells_and_go_with_their_column(form, qtbot):
+    simulated = {f"r2_at_{ratio}": {"dna": 0.7, "nucleolus": 0.6} for ratio in (1, 4)}
+    scores = {
+        "16 colonies": simulated,
+        "dna of 1 real pair(s)": {"at_1": {"r2": 0.1}, "at_4": {"r2": 0.0}},
+    }
+    form.topology.set_cards([card(structures=("dna", "nucleolus"), scores=scores)])
+    form.show_model()
+    form.show_preview(
+        replace(form.state(), ratio=4), PredictionPreview(), SpeedEstimate()
+    )
+    rows = form.structures.rows
+    assert [row.expected_text() for row in rows] == ["0.00", "0.60"]
+    assert form.measured_note.text() == (
+        "Expected: R² on real cells, simulated test cells."
+    )
+    assert "16 colonies" in form.measured_note.toolTip()
+    qtbot.waitUntil(form.measured_note.isVisible)
+    form.structures.set_scores({"dna": {"r2": -0.09, "pcc": 0.4}})
+    form.resize(310, 800)
+    qtbot.waitUntil(lambda: "expected" not in form.table.shown_columns())
+    assert not form.measured_note.isVisible()
+    form.resize(800, 800)
+    qtbot.waitUntil(lambda: "expected" in form.table.shown_columns())
+    assert form.measured_note.isVisible()
 
 
 def test_the_export_menu_is_known_by_name_and_teaches(added):

@@ -90,9 +90,8 @@ def test_where_memory_is_short_nothing_is_loaded_ahead(
 ):
     monkeypatch.setattr(session, "free_bytes", lambda: 2**30)
     preloader.expect(plan())
-    preloader.notice_user()
+    come(dock)
     preloader._start()
-    assert not preloader.busy
     assert engine.calls == []
 
 
@@ -101,7 +100,7 @@ def test_loading_ahead_that_fails_is_silent(preloader, engine, dock, qtbot):
     preloader.expect(plan())
     come(dock)
     qtbot.waitUntil(lambda: bool(engine.stops))
-    qtbot.waitUntil(lambda: not preloader.busy)
+    qtbot.waitUntil(lambda: preloader._task is None)
 
 
 def test_after_a_while_without_a_run_the_model_goes(preloader, engine, qtbot):
@@ -119,7 +118,7 @@ def test_a_closed_window_cancels_it(engine, dock, monkeypatch, qtbot):
     preloader = Preloader(engine, owner)
     engine.go.clear()
     preloader.expect(plan())
-    preloader.notice_user()
+    come(owner)
     qtbot.waitUntil(lambda: bool(engine.calls))
     with qtbot.waitSignal(owner.destroyed):
         owner.deleteLater()

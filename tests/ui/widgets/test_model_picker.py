@@ -72,6 +72,11 @@ def test_diagrams_say_what_is_to_be_expected_of_them(picker, card):
     assert flat.sizeHint().height() > before
     assert "measured on 16 held-out colonies" in flat.toolTip()
     assert picker.buttons["3to2d"].accessibleName() == "Topology 3D → 2D"
+    real = Quality(0.2, "a field", "real cells, held out")
+    simulated = Quality(0.7, "16 colonies", "simulated test cells")
+    picker.show_prospects({"2d": (real, None), "3to2d": (simulated, None)})
+    assert flat.accessibleName() == "Topology 2D, R² 0.20 real"
+    assert picker.buttons["3to2d"].accessibleName().endswith("R² 0.70 sim.")
 
 
 def test_limits_and_cost_of_a_model_are_always_in_sight(picker, card):

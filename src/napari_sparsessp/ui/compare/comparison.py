@@ -18,6 +18,7 @@ from napari_sparsessp.ui.layers.metadata import (
     add_to,
     model_of,
     role_of,
+    run_of,
 )
 from napari_sparsessp.ui.layers.reading import (
     LayerReading,
@@ -70,11 +71,13 @@ def prediction_sets(viewer: Any) -> list[PredictionSet]:
         if not shown or about.get("state") == "outdated":
             continue
         source_id, model = about.get("source_id"), model_of(layer)
-        key = f"{source_id or about.get('source', '')}|{model}"
+        key = str(run_of(layer))
         if key not in sets:
             source = layer_with_key(viewer, source_id)
             name = str(about.get("source", "")) if source is None else source.name
             label = " · ".join(filter(None, [str(name), model])) or str(layer.name)
+            if any(one.label == label for one in sets.values()):
+                label = f"{name} · {run_of(layer).text()}"
             sets[key] = PredictionSet(key, label, source)
         structure = str(about["structure"])
         if role_of(layer) == PREDICTION:

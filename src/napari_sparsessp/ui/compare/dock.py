@@ -364,7 +364,10 @@ class CompareDock(Dock):
             raise InputError("a 3D view shows all planes at once; go to the 2D view")
         if self.filming.busy:
             raise InputError("a movie is being made; wait until it is done")
-        axis, letter = (layer.ndim - 3, "Z") if kind == "z" else (0, "T")
+        dims = self._viewer.dims
+        # in an orthogonal view the slider is that of rows or columns
+        slider = dims.order[-3] - (dims.ndim - layer.ndim)
+        axis, letter = (slider, "Z") if kind == "z" else (0, "T")
         self.form.foot.set_busy(True, "Making the movie…")
         write = partial(self._write_pictures, letter, path)
         self.filming.start(layer, axis, write)

@@ -164,8 +164,8 @@ EXPORTS = {
         "Picture (*.png);;Picture (*.tif)",
     ),
     "z": (
-        "Movie through z (GIF, TIFF)…",
-        "The view at each plane of the prediction, one after the other.",
+        "Movie through the stack (GIF, TIFF)…",
+        "The view at each plane, or each row or column of an orthogonal view.",
         "Movie (*.gif);;Stack of pictures (*.tif)",
     ),
     "time": (

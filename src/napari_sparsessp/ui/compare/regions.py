@@ -20,6 +20,7 @@ from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.widgets.basic import in_a_column, wrapped_label
 from napari_sparsessp.ui.widgets.charts import Chart, Curve
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.numbers import local
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
 from napari_sparsessp.ui.widgets.table_view import RowsView
 from napari_sparsessp.volume import Volume
@@ -301,9 +302,8 @@ def _profile(
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
-    great = abs(value) >= 1e4
-    text = f"{value:,.0f}".replace(",", "\u2009") if great else f"{value:.4g}"
-    return text.replace("-", "\u2212")
+    text = f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return local(text).replace("-", "\u2212")
 
 
 def _column(key: str, title: str, tip: str, gives_way: int = 0) -> Column:

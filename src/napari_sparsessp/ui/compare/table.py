@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtGui import QColor, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import QApplication
 
+from napari_sparsessp.ui.widgets.numbers import local
 from napari_sparsessp.ui.widgets.table import ROW, Column, Kind, RowsModel, RowsOrder
 from napari_sparsessp.ui.widgets.table_view import RowsView
 
@@ -87,7 +88,7 @@ def _text(row: ScoreRow, key: str) -> str:
         return waiting if row.scores is None else "–"
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     text = f"{value:.{digits}f}" if abs(value) < 9999 else "≫"
-    return text.replace("-", "−")
+    return local(text).replace("-", "−")
 
 
 def _tip(row: ScoreRow) -> str:
@@ -100,7 +101,7 @@ def _tip(row: ScoreRow) -> str:
     for key, name in (*((key, name) for key, name, _ in _MEASURES), *_ONLY_IN_TIPS):
         value = _score(row, key)
         if value is not None:
-            lines.append(f"{name}: {value:.4f}".replace("-", "−"))
+            lines.append(f"{name}: {local(f'{value:.4f}')}".replace("-", "−"))
     return "\n".join(lines)
 
 

@@ -96,28 +96,70 @@ def truth_scale(volume: Volume) -> Scale:
     return float(np.nanmean(some)), float(np.nanstd(some))
 
 
-class ContrastLink:
-    """Keep a truth's contrast limits at those of its prediction, until undone."""
+_ROBUST = (1.0, 99.0)
+_SIDE = 160  # so many voxels are looked at along y and x
 
-    def __init__(self, truth: Any, prediction: Any, scale: Scale) -> None:
-        self._truth = truth
-        self._prediction = prediction
-        self._scale = scale
-        self._before = tuple(truth.contrast_limits)
-        prediction.events.contrast_limits.connect(self.follow)
+
+def robust_range(layer: Any) -> tuple[float, float] | None:
+    """Return the range of all but the outermost 1 % of a layer's voxels, by some.
+
+    Of a prediction only what is filled; None where there is nothing.
+    """
+    pixels = layer.data[-1] if getattr(layer, "multiscale", False) else layer.data
+    stack = pixels[None] if pixels.ndim == 2 else pixels[(0,) * (pixels.ndim - 3)]
+    step = max(1, max(stack.shape[-2:]) // _SIDE)
+    planes = np.unique(np.linspace(0, len(stack) - 1, _PLANES).round().astype(int))
+    some = np.stack([np.asarray(stack[z, ::step, ::step]) for z in planes])
+    some = some[np.isfinite(some)]
+    some = some[some != 0] if role_of(layer) == PREDICTION else some
+    if not some.size:
+        return None
+    low, high = np.percentile(some, _ROBUST)
+    return float(low), float(high)
+
+
+class ContrastLink:
+    """Show a truth and its predictions by the same limits, until undone.
+
+    They are those of the first prediction, in units of the z-scored truth: whenever it
+    is whole, so wide that the robust range of each image lies within.
+    """
+
+    def __init__(self, truth: Any | None, predictions: list[Any], scale: Scale) -> None:
+        self._first, *others = predictions
+        self._scales = [(one, 0.0, 1.0) for one in others]
+        if truth is not None:
+            self._scales.append((truth, *scale))
+        self._before = [(one, tuple(one.contrast_limits)) for one, *_ in self._scales]
+        self._own = tuple(self._first.contrast_limits)
+        if self._first.metadata[KEY].get("state") != "running":
+            self._first.contrast_limits = self._common()
+        self._shared = tuple(self._first.contrast_limits)
+        self._first.events.contrast_limits.connect(self.follow)
         self.follow()
 
+    def _common(self) -> tuple[float, float]:
+        ends = []
+        for layer, mean, spread in [(self._first, 0.0, 1.0), *self._scales]:
+            found = robust_range(layer)
+            if found is not None and spread > 0:
+                ends += [(end - mean) / spread for end in found]
+        return (min(ends), max(ends)) if ends and max(ends) > min(ends) else self._own
+
     def follow(self, _event: Any = None) -> None:
-        """Take the prediction's limits over."""
-        mean, spread = self._scale
-        low, high = (mean + spread * z for z in self._prediction.contrast_limits)
-        if np.isfinite([low, high]).all() and high > low:
-            self._truth.contrast_limits = (low, high)
+        """Take the first prediction's limits over."""
+        for layer, mean, spread in self._scales:
+            low, high = (mean + spread * z for z in self._first.contrast_limits)
+            if np.isfinite([low, high]).all() and high > low:
+                layer.contrast_limits = (low, high)
 
     def undo(self) -> None:
-        """Restore the truth's own limits."""
-        self._prediction.events.contrast_limits.disconnect(self.follow)
-        self._truth.contrast_limits = self._before
+        """Restore the limits that each layer had; the user's own stay."""
+        self._first.events.contrast_limits.disconnect(self.follow)
+        if tuple(self._first.contrast_limits) == self._shared:
+            self._first.contrast_limits = self._own
+        for layer, limits in self._before:
+            layer.contrast_limits = limits
 
 
 class Recolouring(QObject):

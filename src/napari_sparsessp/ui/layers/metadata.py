@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtCore import QObject, Signal
 
@@ -70,6 +70,44 @@ def model_of(layer: Any) -> str:
     return ""
 
 
+class Run(NamedTuple):
+    """All that tells the layers of one run from those of another."""
+
+    source: str  # key of its layer, or its name where the layer is unknown
+    model: str
+    ratio: float | None
+    channel: str | int | None
+    simulated: bool
+    voxel_size: tuple[float, ...] | None
+    tta: bool
+
+    def text(self) -> str:
+        """Name ratio and model, and what else may differ."""
+        channel = "" if self.channel is None else f"channel {self.channel}"
+        ratio = "" if self.ratio is None else f"r {self.ratio:g}"
+        parts = ratio, self.model, channel, "averaged" if self.tta else ""
+        return " · ".join(filter(None, parts))
+
+
+def run_of(layer: Any) -> Run:
+    """Return the run that made one of our layers, as far as it is told."""
+    about = layer.metadata[KEY]
+    provenance = about.get("provenance") or {}
+    request = about.get("request") or provenance.get("request")
+    request = request if isinstance(request, dict) else {}
+    ratio = about.get("ratio") or provenance.get("ratio")
+    size = request.get("voxel_size")
+    return Run(
+        str(about.get("source_id") or about.get("source") or ""),
+        model_of(layer),
+        round(float(ratio), 3) if isinstance(ratio, int | float) else None,
+        request.get("channel"),
+        bool(request.get("simulate_sparse")),
+        tuple(size) if isinstance(size, list | tuple) else None,
+        bool(request.get("tta")),
+    )
+
+
 def structure_of(channel: str, channels: Sequence[str]) -> str:
     """Return the structure of a channel, or of its uncertainty, among all channels."""
     return next((one for one in channels if deviation_channel(one) == channel), channel)
@@ -97,6 +135,8 @@ def first_look(structure: str, role: str) -> dict[str, str]:
         "name": f"{label} · predicted",
         "colormap": UNCERTAINTY_COLOURS if spread else preferences().colour(structure),
         "blending": "additive",
+        # in 3D the sum of plain maxima of several structures burns out
+        "rendering": "attenuated_mip",
     }
 
 

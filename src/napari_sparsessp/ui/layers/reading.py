@@ -354,13 +354,17 @@ def truth_choices(viewer: Any, source_key: str | None) -> Named:
     ]
 
 
+def is_light(layer: Any) -> bool:
+    """Return whether a layer is named like transmitted light."""
+    words = str(layer.name).lower().replace("-", " ").replace("_", " ").split()
+    return any(word.strip(".,;:()[]×") in _LIGHT_WORDS for word in words)
+
+
 def _unlikely_input(layer: Any) -> tuple[int, int]:
     """Sort transmitted light first and what is named like a structure last."""
-    name = str(layer.name)
-    words = name.lower().replace("-", " ").replace("_", " ").split()
-    if any(word.strip(".,;:()[]×") in _LIGHT_WORDS for word in words):
+    if is_light(layer):
         return 0, 0
-    return (2 if structure_named(name) else 1), 0 if layer.ndim >= 3 else 1
+    return (2 if structure_named(layer.name) else 1), 0 if layer.ndim >= 3 else 1
 
 
 def input_voxel(plan: "Plan") -> tuple[float, float, float]:

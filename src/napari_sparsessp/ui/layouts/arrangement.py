@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -19,6 +19,7 @@ from napari_sparsessp.ui.napari_compat import (
     background_of,
     camera_of,
     canvas_size,
+    drawn_once,
     fit_to_view,
     grid_of,
     layer_key,
@@ -26,6 +27,7 @@ from napari_sparsessp.ui.napari_compat import (
     scale_bar_of,
     set_background,
     set_gridded,
+    set_shown,
 )
 from napari_sparsessp.ui.widgets.structures import StructureRow
 
@@ -104,23 +106,14 @@ def _aspect_of(layer: Any) -> float:
     return float(width / height) if height > 0 and width > 0 else 1.0
 
 
-class LayerState(NamedTuple):
-    """How a layer is shown; the size of its name is in points."""
-
-    visible: bool
-    opacity: float
-    name_shown: bool
-    name_size: float
-
-
 class ViewState:
     """The user's own view: grid, camera, layer order and states, bar, background."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._grid: dict[str, Any] = {}
-        # in the order of the layer list
-        self._layers: dict[str, LayerState] = {}
+        # visibility, opacity and name (on, points), in the order of the layer list
+        self._layers: dict[str, tuple[bool, float, bool, float]] = {}
 
     @property
     def saved(self) -> bool:
@@ -137,23 +130,16 @@ class ViewState:
             self._ndisplay = self._viewer.dims.ndisplay
             self._canvas = canvas_size(self._viewer)
             self._background = background_of(self._viewer)
-            gridded = bool(getattr(bar, "gridded", False))
-            self._bar = bool(bar.visible), gridded, float(bar.font_size)
+            self._bar = bar.visible, bar.gridded, bar.font_size
         for layer in self._viewer.layers:
             if role_of(layer) not in (ERROR, COMPOSED):
-                name = getattr(layer, "name_overlay", None)
-                state = LayerState(
-                    bool(layer.visible),
-                    float(layer.opacity),
-                    bool(name is not None and name.visible),
-                    float(getattr(name, "font_size", _LARGEST_NAME)),
-                )
+                name = layer.name_overlay
+                state = layer.visible, layer.opacity, name.visible, name.font_size
                 self._layers.setdefault(layer_key(layer), state)
 
     def opacity_of(self, layer: Any) -> float:
         """Return the opacity that the user gave a layer."""
-        state = self._layers.get(layer_key(layer), layer)
-        return float(state.opacity)
+        return self._layers.get(layer_key(layer), (True, layer.opacity))[1]
 
     def restore(self) -> None:
         """Show all as it was; what came since stays, what a layout made is hidden."""
@@ -167,13 +153,13 @@ class ViewState:
         for layer in self._viewer.layers:
             state = self._layers.get(layer_key(layer))
             if state is not None:
-                _show(layer, state.visible)
-                layer.opacity = state.opacity
-                _show_name(layer, state.name_shown, state.name_size)
+                visible, layer.opacity, *name = state
+                set_shown(layer, visible)
+                _show_name(layer, *name)
                 continue
             _show_name(layer, False)
             if role_of(layer) in (ERROR, COMPOSED):
-                _show(layer, False)
+                set_shown(layer, False)
         _sort(self._viewer, list(self._layers))
         self._restore_camera()
         self._grid, self._layers = {}, {}
@@ -208,21 +194,13 @@ def _sort(viewer: Any, keys: list[str]) -> None:
     emitter(value=getattr(layers, "__wrapped__", layers))
 
 
-def _show(layer: Any, on: bool) -> None:
-    """Show or hide; napari draws even where nothing changes."""
-    if layer.visible != on:
-        layer.visible = on
-
-
 def _show_name(layer: Any, on: bool, size: float = _LARGEST_NAME) -> None:
     """Write a layer's name into its cell, in points, or take it away."""
-    overlay = getattr(layer, "name_overlay", None)
-    if overlay is None:
-        return
+    overlay = layer.name_overlay
     # a name in the colour of its structure is the legend of a cell with several
     coloured = on and layer.blending == "additive" and role_of(layer) != ERROR
     overlay.color = tuple(layer.colormap.colors[-1]) if coloured else None
-    if getattr(overlay, "font_size", size) != size:
+    if overlay.font_size != size:
         overlay.font_size = size
     if overlay.visible != on:
         overlay.visible = on
@@ -242,6 +220,7 @@ class Scene:
     errors: dict[str, Any] = field(default_factory=dict)
     shown_errors: tuple[str, ...] = ()
     composed: dict[str, Any] = field(default_factory=dict)
+    others: tuple[dict[str, Any], ...] = ()  # predictions of other runs
 
     def only(self, structure: str) -> "Scene":
         """Return the scene with one structure shown at most."""
@@ -258,6 +237,7 @@ class Scene:
         parts = (
             (self.truths, self.shown),
             (self.predictions, self.shown),
+            *((layers, self.shown) for layers in self.others),
             (self.errors, self.shown_errors),
             (self.uncertainties, self.shown_uncertainties),
         )
@@ -336,18 +316,19 @@ class Layouts(QObject):
         shape = self._grid_shape()
         self.arranging = True
         try:
-            self._own.save()
-            self._unlink()
-            # first: in a grid each change is made in every cell. Fluorescence wants a
-            # black ground, also in a light theme, and a scale.
-            set_background(self.viewer, "black")
-            bar = scale_bar_of(self.viewer)
-            bar.visible = True
-            set_gridded(bar, True)
-            if not layout(scene):
-                if self.current is None:
-                    self._own.restore()
-                return
+            with drawn_once(self.viewer):
+                self._own.save()
+                self._unlink()
+                # first: in a grid each change is made in every cell. Fluorescence wants
+                # a black ground, also in a light theme, and a scale.
+                set_background(self.viewer, "black")
+                bar = scale_bar_of(self.viewer)
+                bar.visible = True
+                set_gridded(bar, True)
+                if not layout(scene):
+                    if self.current is None:
+                        self._own.restore()
+                    return
             self.current = name
             if fresh or self._grid_shape() != shape:
                 fit_to_view(self.viewer)
@@ -362,8 +343,9 @@ class Layouts(QObject):
             return
         self.arranging = True
         try:
-            self._unlink()
-            self._own.restore()
+            with drawn_once(self.viewer):
+                self._unlink()
+                self._own.restore()
         finally:
             self.arranging = False
         self.current = None
@@ -377,8 +359,9 @@ class Layouts(QObject):
 
     def _overlay(self, scene: Scene) -> bool:
         self._leave_grid()
-        for layer in (*scene.truths.values(), *scene.composed.values()):
-            _show(layer, False)
+        others = (layer for run in scene.others for layer in run.values())
+        for layer in (*scene.truths.values(), *scene.composed.values(), *others):
+            set_shown(layer, False)
         self._link(scene)
         for layers, ids in (
             (scene.predictions, scene.shown),
@@ -386,9 +369,10 @@ class Layouts(QObject):
             (scene.errors, scene.shown_errors),
         ):
             for id_, layer in layers.items():
-                _show(layer, id_ in ids)
+                set_shown(layer, id_ in ids)
         if scene.source is not None:
-            _show(scene.source, True)
+            # in 3D transmitted light is a bright block before everything
+            set_shown(scene.source, self.viewer.dims.ndisplay == 2)
             scene.source.opacity = _DIMMED
         wanted = [scene.predictions[i] for i in scene.shown if i in scene.predictions]
         legend = {layer_key(layer) for layer in wanted}
@@ -419,7 +403,7 @@ class Layouts(QObject):
         for layer in self.viewer.layers:
             border = role_of(layer) == COMPOSED and layer.ndim == 2
             flat = self.viewer.dims.ndisplay == 2
-            _show(layer, role_of(layer) == COMPOSED and (flat or not border))
+            set_shown(layer, role_of(layer) == COMPOSED and (flat or not border))
             _show_name(layer, False)
         return True
 
@@ -448,7 +432,7 @@ class Layouts(QObject):
             grid.enabled = False  # napari makes all cells again at each change
         for layer in layers:
             on = layer_key(layer) in shown
-            _show(layer, on)
+            set_shown(layer, on)
             _show_name(layer, on, size)
         if scene.source is not None:
             scene.source.opacity = self._own.opacity_of(scene.source)
@@ -464,10 +448,13 @@ class Layouts(QObject):
             prediction = scene.predictions.get(id_)
             if prediction is not None and lies_flat(truth, prediction):
                 self._links.append(FlatTruth(truth, prediction))
+        runs = scene.predictions, *scene.others
         for id_ in scene.shown if contrast else ():
-            pair = scene.truths.get(id_), scene.predictions.get(id_)
-            if None not in pair and id_ in scene.scales:
-                self._links.append(ContrastLink(*pair, scene.scales[id_]))
+            made = [run[id_] for run in runs if id_ in run]
+            truth = scene.truths.get(id_) if id_ in scene.scales else None
+            if made and (truth is not None or len(made) > 1):
+                scale = scene.scales.get(id_, (0.0, 1.0))
+                self._links.append(ContrastLink(truth, made, scale))
 
     def _unlink(self) -> None:
         for link in self._links:

@@ -33,7 +33,7 @@ VIEWS = {
     ),
     OVERLAY: ("Overlay", "The ticked structures in colour on the transmitted light."),
     GALLERY: ("Gallery", "A cell for each structure, transmitted light first."),
-    OWN: ("My view", "Show the view that you had before."),
+    OWN: ("Restore my view", "Show the view that you had before."),
 }
 """Label and tool tip by layout, in the order of the tiles."""
 

@@ -35,6 +35,7 @@ from napari_sparsessp.ui.widgets.basic import (
 )
 from napari_sparsessp.ui.widgets.charts import Chart
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.numbers import local
 from napari_sparsessp.ui.widgets.sampling import ZAxisDrawing
 from napari_sparsessp.ui.widgets.style import Tones, mix
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
@@ -55,7 +56,7 @@ _SCORE_TIP = (
 
 
 def _score_text(row: RatioRow) -> str:
-    value = "–" if row.score is None else f"{row.score:.3f}"
+    value = "–" if row.score is None else local(f"{row.score:.3f}")
     mark = {True: " ✓", False: " ✗", None: ""}[row.enough]
     return value.replace("-", "\u2212") + mark
 
@@ -68,7 +69,7 @@ def _score_tip(row: RatioRow) -> str:
 
 
 def _seconds(row: RatioRow, seconds: float) -> str:
-    return seconds_text(seconds) if row.cost.plane_ms else "–"
+    return local(seconds_text(seconds)) if row.cost.plane_ms else "–"
 
 
 COLUMNS = (
@@ -97,7 +98,7 @@ COLUMNS = (
     Column(
         "light",
         "Light",
-        lambda row: f"{100 * row.cost.light:.3g} %",
+        lambda row: local(f"{100 * row.cost.light:.3g} %"),
         "Light dose, as a share of that of the dense stack.",
         kind=Kind.NUMBER,
     ),

@@ -21,8 +21,9 @@ from napari_sparsessp.ui.layers.metadata import (
 )
 from napari_sparsessp.ui.layers.opening import FileOpening, RecordedSize
 from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
+from napari_sparsessp.ui.layers.stacks import strangers
 from napari_sparsessp.ui.layers.viewport import ViewportTracker, part_in_sight
-from napari_sparsessp.ui.layouts.arrangement import OVERLAY
+from napari_sparsessp.ui.layouts.arrangement import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.models.shelf import ModelShelf
 from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.ui.predict.export import (
@@ -36,6 +37,7 @@ from napari_sparsessp.ui.predict.layers import PredictionLayers, PredictView
 from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
+    ResumableRun,
     is_dense,
     preview_prediction,
     work_text,
@@ -43,7 +45,6 @@ from napari_sparsessp.ui.predict.planning import (
 from napari_sparsessp.ui.predict.session import (
     PredictionSession,
     Preloader,
-    ResumableRun,
 )
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
 
 # The window is drawn, and hears the user, between two pieces of work.
 _BREATH_MS = 30
-_STARTS = (RunState.READY, RunState.RESUMABLE)
 
 
 class PredictDock(Dock):
@@ -75,7 +75,8 @@ class PredictDock(Dock):
         self.preview = PredictionPreview()
         self._message_for: tuple[FormState, str] | None = None
         self._seen: set[str] = set()
-        self._arrange_opened = False
+        self._stack: str | None = None  # key of the layer that was chosen last
+        self._layout = ""  # that the next refresh arranges
         self.fill(PredictForm(self._engine.devices))
         self.layers = PredictionLayers(napari_viewer, self)
         self.tracker = ViewportTracker(napari_viewer, self)
@@ -114,7 +115,7 @@ class PredictDock(Dock):
         opening = self._samples, self._files
         for part in (*opening, self.shelf, self.session, self.export):
             part.failed.connect(self.show_error)
-        form.input.changed.connect(self._on_input)
+        form.input.changed.connect(self.settle)
         form.input.file_asked.connect(self._files.ask)
         form.input.sample_asked.connect(self._open_sample)
         self._files.truths_opened.connect(form.structures.take_truths)
@@ -138,60 +139,69 @@ class PredictDock(Dock):
         self.export.exported.connect(foot.set_status)
         self.follow_layers()
         self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
-        self.add_shortcut("Ctrl+R", self._press_start)
+        starts = RunState.READY, RunState.RESUMABLE
+        self.add_shortcut("Ctrl+R", lambda: foot.press(*starts))
         self.add_shortcut("Ctrl+Shift+R", foot.part_button.click)
-        self.add_shortcut("Esc", self._press_cancel)
-
-    def _press_start(self) -> None:
-        self.form.foot.press(*_STARTS)
-
-    def _press_cancel(self) -> None:
-        self.form.foot.press(RunState.RUNNING)
+        self.add_shortcut("Esc", lambda: foot.press(RunState.RUNNING))
 
     def _on_model(self) -> None:
         self.form.show_model()
-        chosen = self.form.input.layer_key(), self.form.topology.model_id()
-        if self.run_in_progress is None and self.layers.adopt(*chosen):
-            self.layers.come_forward(self.form.structures.visible())
-            self.view.settle()
         self.settle()
 
     def _offer_layers(self) -> None:
         self.take_layer_changes()
         link_orphans(self._viewer)
         self.form.input.set_layers(input_choices(self._viewer))
-        if self.run_in_progress is None:
-            self._follow_opened()
+        self._follow_opened()
         self._offer_truths()
 
     def _offer_truths(self) -> None:
-        key, table = self.form.input.layer_key(), self.form.structures
-        model = self.form.topology.model_id()
-        table.set_layers(truth_choices(self._viewer, key))
-        if self.run_in_progress is not None or self.view.arranging:
-            return
-        for id_, layer in self.layers.adopt(key, model).items():
-            if self.view.layouts.eyes_hold:
+        """Offer truths; another stack's layers are none by their names alone."""
+        key = self.form.input.layer_key()
+        source, others = layer_with_key(self._viewer, key), []
+        if source is not None:
+            others = list(map(layer_key, strangers(self._viewer, source)))
+        choices = truth_choices(self._viewer, key)
+        self.form.structures.set_layers(choices, others)
+
+    def _on_other_stack(self, key: str | None) -> None:
+        """Leave the stack that was chosen before, with its truths and its view."""
+        self._stack = key
+        self.form.structures.forget_truths()
+        self._offer_truths()
+        gone = self.view.focus(layer_with_key(self._viewer, key))
+        if gone and made_from(self._viewer, key):
+            self._layout = gone
+
+    def _show_run(self, state: FormState, ratio: float | None, change: str) -> None:
+        """Show the run that was made as the form says, and scores of no other."""
+        table, layers = self.form.structures, self.layers
+        switched = layers.adopt(state, ratio)
+        if switched and not self._layout:
+            layers.come_forward(table.visible())
+            self.view.settle()
+        elif self.view.layouts.eyes_hold:
+            for id_, layer in layers.layers().items():
                 table.set_visible(id_, layer.visible, tell=False)
         self._adopt_truths()
         self.view.offer_uncertainties()
-        table.set_doubts(self.layers.doubts())
+        table.set_doubts(layers.doubts())
+        run, rows = self.session.run, table.rows
+        scores = layers.scores({row.structure.id: row.truth for row in rows})
+        if run is not None and not change:  # it has not written its scores yet
+            scores = run.scores
+        if scores != {row.structure.id: row.scores for row in rows if row.scores}:
+            table.clear_scores()
+            table.set_scores(scores)
 
     def _adopt_truths(self) -> None:
-        """Take truths and scores from adopted predictions into the table."""
-        table = self.form.structures
-        offered = {key for key, _ in table.layers}
-        predictions = self.layers.layers()
+        """Take the truths of adopted predictions into the table."""
+        table, predictions = self.form.structures, self.layers.layers()
         for number, row in enumerate(table.rows):
             layer = predictions.get(row.structure.id)
-            if layer is None:
-                continue
-            truth = truth_of(layer)
-            if truth in offered and truth != row.truth:
+            truth = None if layer is None else truth_of(layer)
+            if truth in dict(table.layers) and truth != row.truth:
                 table.choose_truth(number, truth)
-            scores = layer.metadata[KEY].get("scores")
-            if row.scores is None and row.truth and isinstance(scores, dict):
-                table.set_scores({row.structure.id: scores})
 
     def _follow_opened(self) -> None:
         """Choose, once, what opened predictions of the chosen stack were made with."""
@@ -210,7 +220,7 @@ class PredictDock(Dock):
             self.shelf.offer(model)
         for layer, visible in shown:  # another model's would be shown by habit
             layer.visible = visible
-        self._arrange_opened = True
+        self._layout = self.view.layouts.current or OVERLAY
         if model == self.form.topology.model_id():
             self._choose_as_in([one for one in fresh if model_of(one) == model])
 
@@ -229,14 +239,10 @@ class PredictDock(Dock):
         form.options.rows.update(tta=request.tta, uncertainty=request.uncertainty)
         form.options.rows.changed.emit()
 
-    def _on_input(self) -> None:
-        self._offer_truths()
-        self.settle()
-
     def _on_opened(self, key: str) -> None:
         self._offer_layers()
         self.form.input.choose_layer(key)
-        self._on_input()
+        self.settle()
 
     def _open_sample(self) -> None:
         try:
@@ -246,6 +252,8 @@ class PredictDock(Dock):
 
     def _on_ndisplay(self, _event: Any = None) -> None:
         self.form.foot.set_flat(self._viewer.dims.ndisplay == 2)
+        if self.view.layouts.current == OVERLAY:
+            self.view.show_in_place(OVERLAY)
 
     def _on_recorded(self, key: str, size: tuple[float, float, float]) -> None:
         """Take over the voxel size in the stack's file, where the user typed none."""
@@ -258,9 +266,12 @@ class PredictDock(Dock):
     def refresh(self) -> None:
         """Plan what Run would do, and show what is expected, found and missing."""
         if self.run_in_progress is not None:
+            self._cancel_without_stack()
             return
         if self._layers_changed:
             self._offer_layers()
+        if self.form.input.layer_key() != self._stack:
+            self._on_other_stack(self.form.input.layer_key())
         form, state = self.form, self.form.state()
         preview = self._preview(state)
         form.input.show_reading(preview.reading, guess=state.leading is None)
@@ -269,28 +280,37 @@ class PredictDock(Dock):
             state = form.state()
             preview = self._preview(state)
         self.preview = preview
-        form.show_preview(state, preview, self.session.speed)
         axis = -1 if preview.reading is None else preview.reading.letters.find("Z")
         view = None if preview.plan is None else preview.plan.view
+        change = self._change(state)
+        self._show_run(state, state.ratio if view is None else view.ratio, change)
+        form.show_preview(state, preview, self.session.speed)
         self._cursor.follow(preview.layer, axis, view)
         self._watch.follow(preview.layer)
-        self._show_foot(state)
+        self._show_foot(state, change)
         self._recorded.look(preview.layer, preview.reading)
         self.preloader.expect(preview.plan)
-        opened, self._arrange_opened = self._arrange_opened, False
-        if opened and self.layers.layers():
-            self.view.show_in_place(self.view.layouts.current or OVERLAY)
+        layout, self._layout = self._layout, ""
+        if layout and self.layers.layers():
+            self.view.show_in_place(layout)
 
     def _preview(self, state: FormState) -> PredictionPreview:
         return preview_prediction(self._viewer, self._engine, state, self.preview)
 
-    def _show_foot(self, state: FormState) -> None:
-        foot, preview, change = self.form.foot, self.preview, self._change(state)
+    def _cancel_without_stack(self) -> None:
+        run = self.session.run
+        if run is None or layer_with_key(self._viewer, run.state.layer) is not None:
+            return
+        if self.form.foot.state is RunState.RUNNING:
+            self.session.cancel(f"{run.request.reading.volume.name!r} was deleted")
+
+    def _show_foot(self, state: FormState, change: str) -> None:
+        foot, preview = self.form.foot, self.preview
         if preview.problem is not None:
             details = error_details(preview.problem, preview.request)
             foot.message.show_error(str(preview.problem), details)
             foot.set_state(RunState.BLOCKED, str(preview.problem))
-            foot.set_status("Something is in the way: see above.")
+            foot.set_status("Cannot run: see message above.")
         elif preview.plan is None:
             foot.set_state(RunState.BLOCKED, preview.waiting)
         else:
@@ -299,7 +319,7 @@ class PredictDock(Dock):
         if preview.problem is None and (state, change) == self._message_for:
             return  # the last message still holds
         self._message_for = None
-        foot.reset_progress()
+        foot.move_bar(0, 1)
         if preview.plan is not None:
             self._show_ready(preview, preview.plan, change)
         elif preview.problem is None:
@@ -314,7 +334,9 @@ class PredictDock(Dock):
         foot, run = self.form.foot, self.session.run
         foot.message.show_notices([*notices, *preview.notes, *plan.warnings])
         if run is None:
-            foot.set_status(work_text(plan, self.session.speed.seconds(plan)))
+            work = work_text(plan, self.session.speed.seconds(plan))
+            shown = "" if self.layers.fits else self.layers.run_text()
+            foot.set_status(f"{work} · shown: {shown}" if shown else work)
         elif change:
             foot.set_status(f"Run starts over: {change}.")
         else:
@@ -394,6 +416,7 @@ class PredictDock(Dock):
             self.show_error(error)
             return
         self.form.structures.clear_scores()
+        self.view.focus(ready.layer, alone=True)
         self._start(run, part)
 
     def _start(self, run: ResumableRun, part: "Viewport | None") -> None:
@@ -405,14 +428,10 @@ class PredictDock(Dock):
         table = self.form.structures
         shown = (*table.visible(), *map(deviation_channel, table.spreads()))
         with self.view.at_work():
-            try:
-                truths = run.state.truths
-                self.layers.prepare(run.request, run.buffer, truths, shown)
-            except Exception as error:
-                self._on_no_layer(error)
-        if not again:  # a second run leaves "My view" alone
+            self.layers.prepare(run, shown)
+        if not again:  # a second run leaves the user's view alone
             # apart from the first layer: both take napari a while
-            QTimer.singleShot(_BREATH_MS, self._show_first)
+            QTimer.singleShot(_BREATH_MS, self._show_made)
         first = next(iter(self.layers.layers().values()), None)
         if first is None:
             self.tracker.stop()
@@ -425,7 +444,7 @@ class PredictDock(Dock):
         self.session.cancel()
         self.show_error(readable_error(error, "the making of layers"))
 
-    def _show_first(self) -> None:
+    def _show_made(self) -> None:
         if self.layers.layers():
             self.view.show_in_place(self.view.layouts.current or OVERLAY)
 
@@ -435,12 +454,16 @@ class PredictDock(Dock):
 
     def _on_layers_gone(self) -> None:
         """Without layers there is nothing to fill up, and nothing to resume."""
-        self.session.cancel()
+        self.session.cancel("its layers were deleted")
         self.session.forget()
         self.settle()
 
     def _on_ended(self) -> None:
+        if self._layers_changed:
+            self._offer_layers()
         self._keep_message()
+        if self.view.layouts.current == SIDE_BY_SIDE:
+            self.view.show(SIDE_BY_SIDE)  # its contrast is that of the whole now
         self.preloader.rest()
         self.settle()
 

@@ -43,6 +43,8 @@ from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_err
 from napari_sparsessp.ui.widgets.basic import sentence
 
 if TYPE_CHECKING:
+    import napari
+
     from napari_sparsessp.ui.predict.planning import FormState, PredictionPreview
     from napari_sparsessp.volume import Volume
 
@@ -62,10 +64,9 @@ class LayerSnapshot:
     volume: "Volume"
 
     @classmethod
-    def of(cls, layer: Any, volume: "Volume | None" = None) -> "LayerSnapshot":
-        """Read a layer, unless `volume` was read from it already."""
-        read = read_layer(layer).volume if volume is None else volume
-        return cls(str(layer.name), file_of(layer), read)
+    def of(cls, layer: Any, volume: "Volume") -> "LayerSnapshot":
+        """Take a layer with the volume that was read from it."""
+        return cls(str(layer.name), file_of(layer), volume)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +136,15 @@ def snapshot_of_preview(
 
 
 def _snapshots(layers: Mapping[str, Any]) -> dict[str, LayerSnapshot]:
-    there = {id_: layer for id_, layer in layers.items() if layer is not None}
-    return {id_: LayerSnapshot.of(layer) for id_, layer in there.items()}
+    return {
+        id_: LayerSnapshot.of(layer, read_layer(layer).volume)
+        for id_, layer in layers.items()
+        if layer is not None
+    }
 
 
 def reproducible_request(
-    snapshot: PredictionSnapshot, progress: TaskProgress | None = None
+    snapshot: PredictionSnapshot, _progress: object = None
 ) -> ReproducibleRequest:
     """Find the files behind the layers, or raise InputError; for a worker thread."""
     source, asked = snapshot.source, snapshot.request
@@ -148,8 +152,6 @@ def reproducible_request(
     size = _voxel_size(asked, source.volume, volume)
     truths, notes = {}, []
     for structure, truth in snapshot.truths.items():
-        if progress is not None:
-            progress(0.5, what=f"looking at {truth.name}")
         try:
             truths[structure] = _truth_argument(truth)
         except InputError:
@@ -176,7 +178,7 @@ def _behind(
     if place is None or not Path(place.path).exists():
         raise NotInFile(
             f"layer {layer.name!r} is not in a file, which a command needs; save it "
-            "first (⋯ > Save with all that belongs to it), then copy again"
+            "first (⋯ > Save project), then copy again"
         )
     stored = load_volume(place.path, scene=place.scene)
     if "C" in stored.axes and "C" not in mine.axes:
@@ -189,11 +191,11 @@ def _behind(
         stored = stored.channel(channel)
     elif "C" not in stored.axes:
         channel = None
-    if _form(stored) != _form(mine):
+    shown, held = _size_text(mine), _size_text(stored)
+    if shown != held:
         raise InputError(
-            f"layer {layer.name!r} shows {_size_text(mine)}, and its file holds "
-            f"{_size_text(stored)}; save the layer first, or open the file from the "
-            "dock"
+            f"layer {layer.name!r} shows {shown}, and its file holds {held}; save the "
+            "layer first, or open the file from the dock"
         )
     return place, stored, channel
 
@@ -236,14 +238,19 @@ def _is_close(one: Any, other: Any) -> bool:
     return bool(np.allclose(one, other, rtol=_CLOSE, atol=0))
 
 
-def _form(volume: "Volume") -> tuple[Any, ...]:
-    dtype = np.dtype(volume.array.dtype).newbyteorder("=")
-    return volume.axes, volume.shape, dtype
-
-
 def _size_text(volume: "Volume") -> str:
     size = " × ".join(map(str, volume.shape))
     return f"{size} ({volume.axes}, {np.dtype(volume.array.dtype).name})"
+
+
+_ENTRIES = {
+    "Copy as command line": "The exact `sparsessp predict …` for this prediction; it "
+    "gives the same numbers, on a server or for a hundred stacks.",
+    "Save request as YAML…": "All settings in a small file, for `sparsessp predict "
+    "--request FILE`.",
+    "Save project (OME-Zarr)…": "Stack, truths, predictions and uncertainties in one "
+    "OME-Zarr folder; opened again, everything is where it was.",
+}
 
 
 class ExportMenu(QPushButton):
@@ -252,46 +259,26 @@ class ExportMenu(QPushButton):
     def __init__(self) -> None:
         super().__init__("⋯")
         self.setToolTip(
-            "Take it with you: as a command line, as a saved request, or all layers "
+            "Export: as a command line, as a saved request, or all layers "
             "in one OME-Zarr to continue with later."
         )
-        self.setAccessibleName("Take the prediction with you")
+        self.setAccessibleName("Export the prediction")
         # no arrow beside three dots that say the same
         self.setProperty("role", "dots")
         self.entries = QMenu(self)
         self.entries.setToolTipsVisible(True)
-        self.copy_action = self._add(
-            "Copy as command line",
-            "The exact `sparsessp predict …` for this prediction; it gives the same "
-            "numbers, on a server or for a hundred stacks.",
-        )
-        self.request_action = self._add(
-            "Save request as YAML…",
-            "All settings in a small file, for `sparsessp predict --request FILE`.",
-        )
-        self.entries.addSeparator()
-        self.save_action = self._add(
-            "Save with all that belongs to it…",
-            "Stack, truths, predictions and uncertainties in one OME-Zarr folder; "
-            "opened again, everything is where it was.",
-        )
+        actions: list[Any] = [self.entries.addAction(text) for text in _ENTRIES]
+        self.copy_action, self.request_action, self.save_action = actions
+        for action, tip in zip(actions, _ENTRIES.values(), strict=True):
+            action.setToolTip(tip)
+        self.entries.insertSeparator(self.save_action)
         self.clicked.connect(self.unfold)
-
-    def _add(self, text: str, tip: str) -> Any:
-        action: Any = self.entries.addAction(text)
-        action.setToolTip(tip)
-        return action
 
     def unfold(self) -> None:
         """Open the menu above the button, which is at the foot of its dock."""
         size = self.entries.sizeHint()
         left = self.width() - size.width()
         self.entries.popup(self.mapToGlobal(QPoint(left, -size.height())))
-
-    def offer_save(self) -> None:
-        """Open the menu with saving chosen already, so that Enter is enough."""
-        self.unfold()
-        self.entries.setActiveAction(self.save_action)
 
 
 class Export(QObject):
@@ -330,20 +317,19 @@ class Export(QObject):
 
     def _ask_request(self) -> None:
         kind = "Request (*.yaml *.yml)"
-        if path := self._ask("Save request", "request.yaml", kind):
-            self.save_request(path)
+        self._ask(self.save_request, "Save request", "request.yaml", kind)
 
     def save_request(self, path: str | Path) -> None:
         """Save the request; `exported` or `failed` follows."""
         self._find_files(partial(self._on_request, Path(path)))
 
     def _ask_save(self) -> None:
-        title, kind = "Save with all that belongs to it", "OME-Zarr (*.ome.zarr *.zarr)"
-        if path := self._ask(title, "prediction.ome.zarr", kind):
-            self.save(path)
+        title, kind = "Save project", "OME-Zarr (*.ome.zarr *.zarr)"
+        self._ask(self.save, title, "prediction.ome.zarr", kind)
 
-    def _ask(self, title: str, name: str, kind: str) -> str:
-        return QFileDialog.getSaveFileName(self._window, title, name, kind)[0]
+    def _ask(self, save: Callable[[str], None], *asked: str) -> None:
+        if path := QFileDialog.getSaveFileName(self._window, *asked)[0]:
+            save(path)
 
     def save(self, path: str | Path) -> None:
         """Save source, truths and predictions; `exported` or `failed` follows."""
@@ -403,12 +389,10 @@ class Export(QObject):
         dialog.setMinimumDuration(600)
         dialog.setAutoReset(False)
         dialog.canceled.connect(self._task.cancel)
-        self._task.progressed.connect(self._on_progress)
+        self._task.progressed.connect(
+            lambda share, *_: dialog.setValue(min(int(100 * share), 99))
+        )
         self._progress = dialog
-
-    def _on_progress(self, share: float, _what: str, _left: object) -> None:
-        if self._progress is not None:
-            self._progress.setValue(min(int(100 * share), 99))
 
     def _on_saved(self, keys: list[str], places: list[FilePlace]) -> None:
         for key, place in zip(keys, places, strict=True):
@@ -426,7 +410,8 @@ class Export(QObject):
         self._end()
         self.failed.emit(readable_error(error, "saving"))
         if isinstance(error, NotInFile):
-            self._menu.offer_save()
+            self._menu.unfold()
+            self._menu.entries.setActiveAction(self._menu.save_action)
 
     def _end(self) -> None:
         task, self._task = self._task, None
@@ -458,29 +443,27 @@ def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePl
     folder = str(write_layers(path, records, progress))
     written = [record for record, _ in read_layers(Path(folder)) or ()]
     several = any(record.image for record in written)
-    places = []
-    for record in written:
-        channel = None if "C" in record.axes else record.channel
-        places.append(FilePlace(folder, record.image if several else None, channel))
-    return places
+    channels = (None if "C" in one.axes else one.channel for one in written)
+    return [
+        FilePlace(folder, record.image if several else None, channel)
+        for record, channel in zip(written, channels, strict=True)
+    ]
 
 
-def copy_command(viewer: Any = None) -> BackgroundTask | None:
+def copy_command(viewer: "napari.viewer.Viewer") -> BackgroundTask | None:
     """Copy the command line that gives the numbers of the selected prediction."""
-    if viewer is None:
-        from napari import current_viewer
-
-        viewer = current_viewer()
-    chosen = None if viewer is None else viewer.layers.selection.active
-    return copy_command_of(viewer, chosen)
+    return copy_command_of(viewer, viewer.layers.selection.active)
 
 
 def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
     """Copy the command line of a prediction and of all that its run has predicted."""
-    from napari.utils.notifications import show_warning
+    from napari.utils.notifications import show_info, show_warning
 
     def warn(error: Exception) -> None:
         show_warning(sentence(str(readable_error(error, "the command line"))))
+
+    def copy(result: ReproducibleRequest) -> None:
+        show_info(sentence(_copy(result)))
 
     try:
         if chosen is None or not is_prediction(chosen):
@@ -494,7 +477,7 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
     task = BackgroundTask(
         reproducible_request, snapshot, parent=QApplication.instance()
     )
-    task.returned.connect(_copy_and_show)
+    task.returned.connect(copy)
     task.failed.connect(warn)
     for ended in (task.returned, task.failed, task.cancelled):
         ended.connect(task.deleteLater)
@@ -512,9 +495,3 @@ def _copy(result: ReproducibleRequest) -> str:
     if clipboard is not None:
         clipboard.setText(shell_text(command_of(result.request, result.out)))
     return "; ".join(["The command line is copied", *result.notes])
-
-
-def _copy_and_show(result: ReproducibleRequest) -> None:
-    from napari.utils.notifications import show_info
-
-    show_info(sentence(_copy(result)))

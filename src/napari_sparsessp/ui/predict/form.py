@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 
 from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.layouts.arrangement import OVERLAY, SIDE_BY_SIDE
+from napari_sparsessp.ui.layouts.picker import OWN, VIEWS
 from napari_sparsessp.ui.napari_compat import open_preferences
 from napari_sparsessp.ui.predict.export import ExportMenu
 from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
     SpeedEstimate,
+    structures_text,
 )
 from napari_sparsessp.ui.preferences import (
     PRECISIONS,
@@ -32,6 +34,7 @@ from napari_sparsessp.ui.widgets.basic import (
     in_a_column,
     in_a_row,
     link_button,
+    single_shot,
     small_label,
 )
 from napari_sparsessp.ui.widgets.card_text import (
@@ -43,7 +46,7 @@ from napari_sparsessp.ui.widgets.card_text import (
 from napari_sparsessp.ui.widgets.device import DeviceBox
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
-from napari_sparsessp.ui.widgets.sampling import SamplingPanel, ordinal
+from napari_sparsessp.ui.widgets.sampling import SamplingPanel
 from napari_sparsessp.ui.widgets.stack_input import InputPanel, expectations
 from napari_sparsessp.ui.widgets.structures import StructureModel, StructureTable
 from napari_sparsessp.ui.widgets.style import duration_text
@@ -63,10 +66,9 @@ class PredictOptions:
     tta: Annotated[
         bool,
         {
-            "label": f"Steadier: {_TIMES} turns, {_TIMES}× slower",
-            "tooltip": f"Predict the stack in {_TIMES} turns (mirrored, and turned by "
-            "90°) and show their mean (test-time augmentation): steadier, a little "
-            "better, and as many times slower.",
+            "label": f"Average {_TIMES} rotations and flips, {_TIMES}× slower",
+            "tooltip": "Test-time augmentation: predict the stack rotated by 90° and "
+            "mirrored too, and show the mean. Less noise, a little better.",
         },
     ] = False
     uncertainty: Annotated[
@@ -75,7 +77,7 @@ class PredictOptions:
             "label": "Uncertainty: a ± layer for each structure",
             "tooltip": "Add a hidden layer to each structure: how far off the "
             "prediction may be, in standard deviations of the truth. It comes from "
-            f"{_TIMES} turns of the stack too, so that it costs nothing more where "
+            f"{_TIMES} rotations and flips too, so that it costs nothing more where "
             "they are averaged.",
         },
     ] = False
@@ -117,7 +119,7 @@ class OptionsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.more_button = link_button(
-            "More…", "More turns, uncertainty, and a limit of memory."
+            "More…", "Averaging, uncertainty, and a limit of memory."
         )
         self.more_button.setCheckable(True)
         self.rows = Form(PredictOptions)
@@ -141,7 +143,7 @@ class OptionsPanel(QWidget):
         news = preference_news()
         self._show_limit(news.now)
         self.preferences_button.setVisible(news.has_page)
-        self.preferences_button.clicked.connect(self._open_preferences)
+        self.preferences_button.clicked.connect(lambda _on: open_preferences(self))
         news.changed.connect(self._on_preferences)
         self.rows.changed.connect(self._on_changed)
         self.more_button.toggled.connect(self._on_more)
@@ -149,11 +151,8 @@ class OptionsPanel(QWidget):
 
     def show_memory(self, text: str) -> None:
         """Show how much memory a plan takes; "" without a plan."""
-        self.memory_note.setText(f"Plan: {text}" if text else "")
+        self.memory_note.setText(text and f"Plan: {text}")
         self.memory_note.setVisible(bool(text))
-
-    def _open_preferences(self) -> None:
-        open_preferences(self)
 
     def _on_preferences(self, before: Preferences, now: Preferences) -> None:
         """Take over a new limit, unless another one was typed in here."""
@@ -172,7 +171,7 @@ class OptionsPanel(QWidget):
     def _summarise(self) -> None:
         options, precision = self.rows.values(), preferences().precision
         parts = [
-            f"mean of {_TIMES} turns" if options.tta else "",
+            f"average of {_TIMES}" if options.tta else "",
             "with uncertainty" if options.uncertainty else "",
             f"at most {options.memory_gb:.1f} GB" if options.memory_gb else "",
             *(
@@ -236,38 +235,25 @@ class PredictFoot(WorkFoot):
         super().__init__("the prediction", RunState.BLOCKED)
         self.again_button = QPushButton("Start over")
         self.again_button.setToolTip("Predict everything again, over what is there.")
-        self.part_button = QPushButton("Only what I see")
+        self.part_button = QPushButton("Predict visible region")
         self._flat = True
-        self.layouts = Segments(
-            [
-                (
-                    OVERLAY,
-                    "Overlay",
-                    "The shown structures in colour on the transmitted light.",
-                ),
-                (
-                    SIDE_BY_SIDE,
-                    "Side by side",
-                    "Transmitted light, ground truth and prediction in one cell each.",
-                ),
-            ],
-            "View",
-        )
+        views = [(name, *VIEWS[name]) for name in (OVERLAY, SIDE_BY_SIDE)]
+        self.layouts = Segments(views, "View")
         self.layouts.clear()
-        self.restore_button = QPushButton("My view")
-        self.restore_button.setToolTip(
-            "Give back the view that you had before: grid, order, visibility."
-        )
+        label, tip = VIEWS[OWN]
+        self.restore_button = QPushButton(label)
+        self.restore_button.setToolTip(tip)
         self.restore_button.setEnabled(False)
         self.menu = ExportMenu()
-        label = QLabel("View")
-        label.setProperty("role", "muted")
+        title = QLabel("View")
+        title.setProperty("role", "muted")
         view = in_a_row(
-            label, self.layouts, self.restore_button, self.menu, stretched=0
+            title, self.layouts, self.restore_button, self.menu, stretched=0
         )
         view.setStretch(1, 1)
         buttons = in_a_row(self.button, self.again_button, self.part_button)
-        self.stack(buttons, self.bar, self.status, view)
+        # nothing that wraps lies below the buttons, so that they never move
+        self.stack(self.status, self.bar, buttons, view)
         self.button.clicked.connect(self._on_clicked)
         self.again_button.clicked.connect(self.run_asked)
         self.part_button.clicked.connect(self.part_asked)
@@ -300,29 +286,26 @@ class PredictFoot(WorkFoot):
         """Show that a run has begun; of a resumed one, how far it is already."""
         self.message.clear()
         self.set_state(RunState.RUNNING)
-        self._move_bar(done, total)
+        self.move_bar(done, total)
         self.set_status(
             f"Resuming at {done} of {total} tiles…" if total else "Loading the model…"
         )
 
     def show_tiles(self, done: int, total: int, seconds_left: float) -> None:
         """Show tiles that are done."""
-        self._move_bar(done, total)
+        self.move_bar(done, total)
         left = "" if done >= total else f" · {duration_text(seconds_left)} left"
         self.set_status(f"{done} of {total} tiles{left}")
 
     def show_stopped(self, done: int, total: int, why: str) -> None:
         """Show how far a run came that was stopped."""
-        self._move_bar(done, max(total, 1))
+        self.move_bar(done, max(total, 1))
         after = f": {done} of {total} tiles are done and stay."
         self.set_status(why + (after if done else " before the first tile."))
 
-    def reset_progress(self) -> None:
-        """Empty the bar."""
-        self._move_bar(0, 1)
-
-    def _move_bar(self, done: int, total: int) -> None:
-        self.bar.setRange(0, total)  # a total of 0 moves for ever
+    def move_bar(self, done: int, total: int) -> None:
+        """Show tiles that are done; a total of 0 moves for ever."""
+        self.bar.setRange(0, total)
         self.bar.setValue(done)
 
     def show_layout(self, name: str | None) -> None:
@@ -358,12 +341,12 @@ class PredictForm(StepForm):
         self.measured_note = small_label()
         self.all_button = link_button("All", "Tick all structures")
         self.none_button = link_button("None", "Tick no structure")
-        self.all_button.clicked.connect(self._tick_all)
-        self.none_button.clicked.connect(self._tick_none)
+        self.all_button.clicked.connect(lambda _on: self.structures.tick(None))
+        self.none_button.clicked.connect(lambda _on: self.structures.tick(()))
         self.stack_step = Step("From <b>this stack</b>")
-        self.sampling_step = Step("sampled at <b>every r-th plane</b>")
+        self.sampling_step = Step("z-sampling: <b>1 plane in r</b> acquired")
         self.structure_step = Step("predict <b>these structures</b>")
-        self.topology_step = Step("with <b>this network</b>")
+        self.topology_step = Step("model")
         self.device_step = Step("on", last=True)
         self.stack_step.title_row.addWidget(self.input.edit_button)
         self.structure_step.title_row.addWidget(self.all_button)
@@ -378,17 +361,10 @@ class PredictForm(StepForm):
             (self.device_step, [self.options]),
         ]
         self.arrange(steps, PredictFoot(), below=0)
-        self.options.more_button.toggled.connect(self._on_more)
-
-    def _tick_all(self) -> None:
-        self.structures.tick(None)
-
-    def _tick_none(self) -> None:
-        self.structures.tick(())
-
-    def _on_more(self, on: bool) -> None:
-        if on:
-            QTimer.singleShot(0, self._to_options)
+        self.table.horizontalHeader().sectionResized.connect(self._show_caption)
+        # once the options have their size
+        unfolded = single_shot(self, self._to_options)
+        self.options.more_button.clicked.connect(lambda _on: unfolded.start())
 
     def _to_options(self) -> None:
         self.scroll.ensureWidgetVisible(self.options, 0, 8)
@@ -405,7 +381,6 @@ class PredictForm(StepForm):
             simulate=self.sampling.simulate(),
             structures=self.structures.ticked(),
             truths=self.structures.truths(),
-            insisted=self.structures.insisted(),
             card=self.topology.card(),
             device=self.device.device(),
             precision=preferences().precision,
@@ -448,13 +423,12 @@ class PredictForm(StepForm):
         self.sampling.show_view(view, step, flat)
         self.options.show_memory("" if plan is None else plan.memory.text)
         self._show_quality(state, plan, ratio, speed)
-        planes = "at <b>every r-th plane</b>" if ratio is None else ordinal(ratio)
-        self.sampling_step.set_headline(f"sampled {planes}")
-        count = len(state.structures)
-        what = "1 structure" if count == 1 else f"{count or 'no'} structures"
+        planes = f"1 plane in {'r' if ratio is None else format(ratio, '.3g')}"
+        self.sampling_step.set_headline(f"z-sampling: <b>{planes}</b> acquired")
+        what = structures_text(len(state.structures))
         self.structure_step.set_headline(f"predict <b>{what}</b>")
         label = "" if state.card is None else TOPOLOGIES[state.card.topology][0]
-        self.topology_step.set_headline(f"with a <b>{label} network</b>")
+        self.topology_step.set_headline(f"model: <b>{label}</b>")
         self._show_marks(state, preview, [row.mark for row in rows])
 
     def _show_quality(
@@ -468,14 +442,12 @@ class PredictForm(StepForm):
         quality = {id_: expected_quality(card, id_, ratio) for id_ in ids}
         self.structures.set_expected(quality)
         wanted = state.structures or ids
-        mean = mean_quality(card, wanted, ratio)
-        images = "" if mean is None else mean.measured_on
-        short = images.split(", ")[0]
-        self.measured_note.setText(
-            f"Expected: the R² that was reached on {short}." if short else ""
-        )
-        self.measured_note.setToolTip(images)
-        self.measured_note.setVisible(bool(short))
+        known = [one for one in map(quality.get, wanted) if one is not None]
+        cells = ", ".join(dict.fromkeys(one.cells for one in known))
+        self.measured_note.setText(cells and f"Expected: R² on {cells}.")
+        images = dict.fromkeys(one.measured_on for one in known)
+        self.measured_note.setToolTip("\n".join(images))
+        self._show_caption()
         self.topology.show_prospects(
             {
                 topology: (
@@ -485,6 +457,11 @@ class PredictForm(StepForm):
                 for topology, one in self.topology.served().items()
             }
         )
+
+    def _show_caption(self, *_: object) -> None:
+        """Let the column of expected scores and its caption go and stay together."""
+        there = "expected" in self.table.shown_columns()
+        self.measured_note.setVisible(there and bool(self.measured_note.text()))
 
     def _show_marks(
         self, state: FormState, preview: PredictionPreview, marks: list[Mark]
@@ -501,12 +478,9 @@ class PredictForm(StepForm):
     def _step_of(self, problem: str) -> Step:
         """Return the step that a message is about: the stack where no word matches."""
         words = {
-            "device": self.device_step,
-            "memory": self.device_step,
-            "truth": self.structure_step,
-            "structure": self.structure_step,
-            "ratio": self.sampling_step,
-            "simulat": self.sampling_step,
+            **dict.fromkeys(("device", "memory"), self.device_step),
+            **dict.fromkeys(("truth", "structure"), self.structure_step),
+            **dict.fromkeys(("ratio", "simulat"), self.sampling_step),
         }
         steps = (step for word, step in words.items() if word in problem)
         return next(steps, self.stack_step)

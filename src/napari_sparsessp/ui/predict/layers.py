@@ -4,6 +4,7 @@ Layers show one buffer that the thread writes to; the user's changes on them sta
 """
 
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,13 +24,16 @@ from napari_sparsessp.ui.layers.metadata import (
     add_to,
     channel_of,
     first_look,
+    is_prediction,
     made_from,
     mark_doubts,
-    model_of,
     role_of,
+    run_of,
     set_truth,
+    truth_of,
 )
 from napari_sparsessp.ui.layers.reading import placement
+from napari_sparsessp.ui.layers.stacks import StackFocus, stack_name
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE, layouts_of, scene_of
 from napari_sparsessp.ui.napari_compat import (
@@ -37,6 +41,13 @@ from napari_sparsessp.ui.napari_compat import (
     grid_of,
     layer_key,
     layer_with_key,
+    set_shown,
+)
+from napari_sparsessp.ui.predict.planning import (
+    FormState,
+    ResumableRun,
+    is_made_as,
+    pixels_of,
 )
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import single_shot
@@ -45,7 +56,6 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.engine import TileDone
     from napari_sparsessp.ui.layers.contrast import Scale
     from napari_sparsessp.ui.predict.form import PredictForm
-    from napari_sparsessp.ui.predict.planning import RunRequest
 
 Limits = tuple[float, float]
 
@@ -82,6 +92,23 @@ class DrawPace(QObject):
         self._cost_ms = max(0.0, spent - _DRAWN_MS)
 
 
+class Stamp:
+    """What a layer held, and where it lay, when something was made of it."""
+
+    def __init__(self, layer: Any) -> None:
+        pixels = pixels_of(layer)
+        try:  # without keeping a large image alive
+            self._pixels: Callable[[], Any] = weakref.ref(pixels)
+        except TypeError:
+            self._pixels = lambda: pixels
+        self._place = tuple(layer.scale), tuple(layer.translate)
+
+    def holds(self, layer: Any) -> bool:
+        """Return whether a layer is still as it was."""
+        place = tuple(layer.scale), tuple(layer.translate)
+        return self._pixels() is pixels_of(layer) and self._place == place
+
+
 @dataclass(frozen=True, eq=False)
 class PendingLayer:
     """A layer that is not there yet, or an old one that still gets its new data."""
@@ -90,12 +117,16 @@ class PendingLayer:
     view: np.ndarray
     place: dict[str, Any]
     about: dict[str, Any]
+    made_of: dict[str, "Stamp"]
     visible: bool
     old: str | None
 
 
 class PredictionLayers(QObject):
-    """The layers of one input's prediction by one model, one for each channel."""
+    """The layers of one run, one for each channel.
+
+    Where `fits` is false they are not what the form says, but still on screen.
+    """
 
     all_removed = Signal()
     visible_changed = Signal(str, str, bool)
@@ -106,6 +137,8 @@ class PredictionLayers(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._keys: dict[str, str] = {}
+        self.fits = False
+        self._made_of: dict[str, dict[str, Stamp]] = {}
         self._limits: dict[str, Limits] = {}  # that we have set
         self._wanted: dict[str, Limits] = {}  # that are right by now
         self._dirty: set[str] = set()
@@ -118,25 +151,26 @@ class PredictionLayers(QObject):
         Recolouring(viewer, self)
         viewer.layers.events.removed.connect(self._on_removed)
 
-    def prepare(
-        self,
-        request: "RunRequest",
-        buffer: np.ndarray,
-        truths: Mapping[str, str],
-        visible: tuple[str, ...],
-    ) -> None:
+    def prepare(self, run: ResumableRun, visible: tuple[str, ...]) -> None:
         """Make or renew the layers of a run: the first at once, others one by one."""
-        plan, source = request.plan, request.layer
-        place = placement(source, request.reading, plan)
-        former = self._former(layer_key(source), plan.card.id)
+        plan, source = run.request.plan, run.request.layer
+        place = placement(source, run.request.reading, plan)
+        made = made_from(self._viewer, layer_key(source))
+        own = [one for one in made if is_made_as(one, run.state, plan.view.ratio)]
+        former = {channel_of(one): one for one in own}
         self._keys, self._dirty, self._busy, self._filled = {}, set(), True, False
-        self._hide_others(layer_key(source), plan.card.id)
-        self.pending, self._wanted, self._doubts = [], {}, ()
-        rows = np.moveaxis(buffer, plan.output_axes.index("C"), 0)
+        for layer in made:
+            if layer not in own:  # colours would add up
+                set_shown(layer, False)
+                _rename(layer, source)
+        self.fits, self.pending, self._wanted, self._doubts = True, [], {}, ()
+        rows = np.moveaxis(run.buffer, plan.output_axes.index("C"), 0)
         for id_, view in zip(plan.channels, rows, strict=True):
-            compared = truths.get(id_) if id_ in plan.truth else None
+            compared = run.state.truths.get(id_) if id_ in plan.truth else None
             truth = layer_with_key(self._viewer, compared)
             about = about_layer(plan, id_, source, truth)
+            of = [one for one in (source, truth) if one is not None]
+            made_of = {layer_key(one): Stamp(one) for one in of}
             layer = former.pop(id_, None)
             fits = layer is not None and not layer.multiscale
             if fits and layer.ndim == view.ndim:
@@ -144,28 +178,24 @@ class PredictionLayers(QObject):
                 old, shown = layer_key(layer), bool(layer.visible)
             else:
                 old, shown = None, id_ in visible
-            self.pending.append(PendingLayer(id_, view, place, about, shown, old))
+            pending = PendingLayer(id_, view, place, about, made_of, shown, old)
+            self.pending.append(pending)
         for layer in former.values():
             if role_of(layer) == UNCERTAINTY:  # of a prediction that is no more
                 layer.visible = False
                 add_to(layer, state="outdated")
         self.pending.sort(key=lambda pending: not pending.visible)
-        self._make_one()
+        self._make_next()
 
     def _make_next(self) -> None:
-        try:
-            self._make_one()
-        except Exception as error:
-            self.failed.emit(error)
-
-    def _make_one(self) -> None:
         if self.pending:
             first = self.pending.pop(0)
             try:
                 self._add(first) if first.old is None else self._renew(first)
-            except Exception:
+            except Exception as error:
                 self._give_up()
-                raise
+                self.failed.emit(error)
+                return
         if self.pending:
             following = self.pending[0]
             soon = following.visible or following.old is not None or self._filled
@@ -193,61 +223,99 @@ class PredictionLayers(QObject):
             if not np.array_equal(getattr(layer, name), value):
                 setattr(layer, name, value)
         layer.metadata = {**layer.metadata, KEY: pending.about}
+        self._made_of[layer_key(layer)] = pending.made_of
         mark_doubts(layer, self._doubts)
 
     def _add(self, pending: PendingLayer) -> None:
         about = pending.about
-        look = first_look(about["structure"], about["role"])
-        rivals = made_from(self._viewer, about["source_id"])
-        if look["name"] in [layer.name.removesuffix(DOUBTFUL) for layer in rivals]:
-            model = about["request"]["model"]
-            look["name"] = look["name"].replace(" · predicted", f" · {model}")
+        source = layer_with_key(self._viewer, about["source_id"])
         layer = self._viewer.add_image(
             pending.view,
             contrast_limits=self._wanted.get(pending.id, FIRST_LIMITS),
             visible=pending.visible,
             metadata={KEY: about},
-            **look,
+            **first_look(about["structure"], about["role"]),
             **pending.place,
         )
+        made = made_from(self._viewer, about["source_id"])
+        rivals = any(run_of(one) != run_of(layer) for one in made)
+        layer.name = _name(layer, source, among_others=rivals)
         mark_doubts(layer, self._doubts)
         self._limits[pending.id] = tuple(layer.contrast_limits)
+        self._made_of[layer_key(layer)] = pending.made_of
         self._follow(pending.id, layer)
 
     def _follow(self, id_: str, layer: Any) -> None:
         layer.events.visible.connect(self._on_visible)
         self._keys[id_] = layer_key(layer)
 
-    def adopt(self, source_key: str | None, model: str) -> dict[str, Any]:
-        """Take over the layers of a model's earlier run on a source, or opened ones."""
-        if not self._busy and source_key is not None:
-            made = made_from(self._viewer, source_key)
-            opened = {
-                channel_of(o): o for o in made if "request" not in o.metadata[KEY]
-            }
-            self._keys = {}
-            for id_, layer in (self._former(source_key, model) or opened).items():
-                if layer.metadata[KEY].get("state") != "outdated":
-                    self._follow(id_, layer)
-        return self.layers()
+    def adopt(self, state: FormState, ratio: float | None) -> bool:
+        """Take over the run that was made so, or the stack's that is on screen.
+
+        Return whether another run of the stack has to make room for it.
+        """
+        made = [
+            one
+            for one in made_from(self._viewer, state.layer)
+            if state.layer and one.metadata[KEY].get("state") != "outdated"
+        ]
+        own = [
+            one
+            for one in made
+            if is_made_as(one, state, ratio) and self._holds(one, state.layer)
+        ]
+        before, self.fits = set(self._keys.values()), bool(own)
+        kept = [one for one in made if layer_key(one) in before]
+        last = [one for one in made if run_of(one) == run_of(made[-1])]
+        self._keys = {}
+        for layer in own or kept or last:
+            self._follow(channel_of(layer), layer)
+        return bool(own and kept) and not before & set(self._keys.values())
+
+    def _holds(self, layer: Any, key: str | None) -> bool:
+        """Whether what a layer was made of, or compared with, is as it was then."""
+        stamp = self._made_of.get(layer_key(layer), {}).get(str(key))
+        now = layer_with_key(self._viewer, key)
+        return now is not None and (stamp is None or stamp.holds(now))
 
     def come_forward(self, visible: tuple[str, ...]) -> None:
-        """Show the adopted layers of these structures, and none of other models."""
+        """Show the adopted layers of these structures, and none of other runs."""
+        for layer in self.other_runs():
+            set_shown(layer, False)
+        for id_ in self._keys:
+            self.set_visible(id_, id_ in visible)
+
+    def other_runs(self) -> list[Any]:
+        """Return what other runs made of the stack, uncertainties included."""
+        own = self.all()
+        sources = {run_of(one).source for one in own.values()}
+        keys = set(self._keys.values())
+        return [
+            one
+            for source in sources
+            for one in made_from(self._viewer, source)
+            if layer_key(one) not in keys
+        ]
+
+    def run_text(self) -> str:
+        """Say what the layers were made with; "" where there are none."""
         first = next(iter(self.layers().values()), None)
-        if first is not None and not self._busy:
-            self._hide_others(first.metadata[KEY].get("source_id"), model_of(first))
-            for id_ in self._keys:
-                self.set_visible(id_, id_ in visible)
+        return "" if first is None else run_of(first).text()
 
-    def _former(self, source_key: str, model: str) -> dict[str, Any]:
-        made = made_from(self._viewer, source_key)
-        return {channel_of(one): one for one in made if model_of(one) == model}
+    def scores(self, truths: Mapping[str, str | None]) -> dict[str, dict[str, Any]]:
+        """Return what was reached against these truths as they are, by structure."""
+        scores = {}
+        for id_, layer in self.layers().items() if self.fits else ():
+            truth, found = truth_of(layer), layer.metadata[KEY].get("scores")
+            same = truth is not None and truth == truths.get(id_)
+            if same and isinstance(found, dict) and self._holds(layer, truth):
+                scores[id_] = {key: found.get(key) for key in ("r2", "pcc")}
+        return scores
 
-    def _hide_others(self, source_key: str | None, model: str) -> None:
-        """Hide predictions of other models from a source: colours would add up."""
-        for layer in made_from(self._viewer, source_key):
-            if model_of(layer) != model and layer.visible:
-                layer.visible = False
+    def remove_all(self) -> None:
+        """Take the layers out of the viewer."""
+        for layer in self.all().values():
+            self._viewer.layers.remove(layer)
 
     def tile_done(self, event: "TileDone") -> None:
         """Refresh soon the layers that a tile changed, if it can be seen."""
@@ -347,8 +415,8 @@ class PredictionLayers(QObject):
     def set_visible(self, id_: str, visible: bool) -> None:
         """Show or hide the layer of a channel."""
         layer = self.layer(id_)
-        if layer is not None and layer.visible != visible:
-            layer.visible = visible
+        if layer is not None:
+            set_shown(layer, visible)
 
     def set_truth(self, structure: str, key: str | None) -> None:
         """Record with which layer the user compares a prediction from now on."""
@@ -370,6 +438,22 @@ class PredictionLayers(QObject):
                 self.all_removed.emit()
 
 
+def _name(layer: Any, source: Any, *, among_others: bool) -> str:
+    """Name a layer of ours by its stack, and by its run where that has rivals."""
+    about, run = layer.metadata[KEY], run_of(layer)
+    name = first_look(about["structure"], about["role"])["name"]
+    if among_others:
+        name = f"{name.removesuffix(' · predicted')} · {run.text()}"
+    return " · ".join(filter(None, [name, stack_name(source)]))
+
+
+def _rename(layer: Any, source: Any) -> None:
+    """Tell a run from its new rivals, unless the user has named its layers."""
+    doubtful = DOUBTFUL if str(layer.name).endswith(DOUBTFUL) else ""
+    if layer.name == _name(layer, source, among_others=False) + doubtful:
+        layer.name = _name(layer, source, among_others=True) + doubtful
+
+
 class PredictView(QObject):
     """Arranges the viewer's layers as the user asks in the dock."""
 
@@ -385,6 +469,7 @@ class PredictView(QObject):
         super().__init__(parent)
         self._viewer, self._form, self._layers = viewer, form, layers
         self._source, self._scales = source, scales
+        self._stacks, self._stack = StackFocus(viewer), ""
         self.layouts = layouts_of(viewer)
         self._at_work = False
         form.structures.visibility_changed.connect(self._on_eye)
@@ -409,12 +494,34 @@ class PredictView(QObject):
         """Whether layers are shown, hidden or moved by us right now."""
         return self._at_work or self.layouts.arranging
 
+    def focus(self, source: Any | None, *, alone: bool = False) -> str:
+        """Leave the layout of another stack, and return it; hide that stack.
+
+        Where nothing was predicted, only a stack that is to be `alone` hides others:
+        until then the user may look at several.
+        """
+        gone, key = "", "" if source is None else layer_key(source)
+        other = self._stack not in ("", key)
+        with self.at_work():
+            if other:
+                gone = self.layouts.current or ""
+                self.layouts.restore()
+            predicted = other and any(map(role_of, self._viewer.layers))
+            if source is not None and (alone or predicted):
+                self._stacks.on(source)
+        self._stack = key
+        return gone
+
     def show(self, name: str) -> None:
         """Show overlay or side by side."""
         predictions, rows = self._layers.layers(), self._form.structures.rows
         scene = scene_of(self._viewer, self._source(), rows, predictions, self._scales)
+        runs: dict[Any, dict[str, Any]] = {}
+        for layer in filter(is_prediction, self._layers.other_runs()):
+            runs.setdefault(run_of(layer), {})[layer.metadata[KEY]["structure"]] = layer
         doubts = self._layers.layers(UNCERTAINTY)
-        self.layouts.apply(name, replace(scene, uncertainties=doubts))
+        scene = replace(scene, uncertainties=doubts, others=tuple(runs.values()))
+        self.layouts.apply(name, scene)
         self._form.foot.show_layout(self.layouts.current)
 
     def show_in_place(self, name: str) -> None:

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError, invalid_field
 from napari_sparsessp.prediction.device import planned_device, planned_precision
 from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.structures import deviation_channel
+from napari_sparsessp.ui.layers.contrast import ContrastEstimate
+from napari_sparsessp.ui.layers.metadata import KEY, run_of
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_layer
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import Precision
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 # A stack whose z step is at most this much above the model's counts as dense.
 _DENSE = 1.25
+_SAME_RATIO = 0.02
 
 
 @dataclass(frozen=True)
@@ -124,19 +129,47 @@ def preview_prediction(
     try:
         layers = {id_: layer_with_key(viewer, key) for id_, key in state.truths.items()}
         layers = {id_: one for id_, one in layers.items() if one is not None}
-        truth = {id_: _truth_volume(one, reading) for id_, one in layers.items()}
+        truth: dict[str, Volume] = {}
+        faults: dict[str, str] = {}
+        for id_, one in layers.items():
+            try:
+                truth[id_] = _truth_volume(one, reading)
+            except InputError as error:
+                if id_ in state.insisted:
+                    raise
+                faults[str(one.name)] = str(error)
         pixels = tuple(map(pixels_of, (layer, *layers.values())))
         place = reading.letters, reading.guessed, reading.unit_assumed
-        volumes = tuple(map(_description, (reading.volume, *truth.values())))
+        volumes = tuple(
+            (one.axes, one.shape, one.voxel_size, one.pixel_size, one.origin)
+            + (one.name, one.source)
+            for one in (reading.volume, *truth.values())
+        )
         device = planned_device(state.device)  # another one once torch is loaded
         machine = device, planned_precision(state.precision, device)
-        basis = (state, machine, place, *map(id, pixels), tuple(truth), volumes)
+        basis = (state, machine, place, *map(id, pixels), (*truth, *faults), volumes)
         if before is not None and before.plan is not None and before.basis == basis:
             return before
         preview = replace(preview, basis=basis, pixels=pixels)
-        return _planned(engine, state, preview, truth)
+        return _planned(engine, state, preview, truth, faults)
     except Exception as error:  # a bug must not leave the dock with an old plan
         return replace(preview, problem=readable_error(error, "the planning"))
+
+
+def is_made_as(layer: Any, state: FormState, ratio: float | None) -> bool:
+    """Return whether one of our layers is what these choices give at this ratio."""
+    run, model = run_of(layer), "" if state.card is None else state.card.id
+    if run.source != state.layer or run.model not in ("", model):
+        return False
+    if ratio and run.ratio and abs(run.ratio / ratio - 1) > _SAME_RATIO:
+        return False
+    # a file of the command line names its channel in words of its own
+    return "request" not in layer.metadata[KEY] or run[3:] == (
+        state.channel,
+        state.simulate,
+        state.voxel_size,
+        state.tta,
+    )
 
 
 def _planned(
@@ -144,8 +177,9 @@ def _planned(
     state: FormState,
     preview: PredictionPreview,
     truth: dict[str, Volume],
+    faults: dict[str, str],
 ) -> PredictionPreview:
-    """Plan; a truth that was only matched by its name may be left out for it."""
+    """Plan without the truths that cannot be used; `faults` are known, by name."""
     assert state.card is not None
     assert preview.reading is not None
     card, volume = state.card, preview.reading.volume
@@ -153,33 +187,29 @@ def _planned(
     def plan_with(truth: Mapping[str, Volume]) -> "Plan":
         return engine.plan(card, volume, _request(state, volume, truth), truth)
 
-    def fits(id_: str) -> bool:
+    def fault(id_: str) -> str:
         try:
             plan_with({id_: truth[id_]})
-        except InputError:
-            return False
-        return True
+        except InputError as error:
+            return str(error)
+        return ""
 
-    notes: tuple[str, ...] = ()
     preview = replace(preview, request=_request(state, volume, truth))
     try:
         plan = plan_with(truth)
     except InputError as error:
-        left_out = [i for i in truth if i not in state.insisted and not fits(i)]
-        if not left_out:
+        whys = {i: fault(i) for i in truth if i not in state.insisted}
+        useless = {i: why for i, why in whys.items() if why}
+        if not useless:
             return replace(preview, problem=error)
-        plan = plan_with({i: one for i, one in truth.items() if i not in left_out})
-        notes = (_left_out_note([truth[id_].name for id_ in left_out]),)
+        faults |= {truth[i].name: why for i, why in useless.items()}
+        plan = plan_with({i: one for i, one in truth.items() if i not in useless})
+    notes: tuple[str, ...] = ()
+    if faults:
+        first, why = next(iter(faults.items()))
+        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+        notes = (f"{first!r}{more} gives no R²: {why}",)
     return replace(preview, request=plan.request, plan=plan, notes=notes)
-
-
-def _left_out_note(names: list[str]) -> str:
-    if len(names) == 1:
-        return f"{names[0]!r} does not lie on this stack: it gives no R²"
-    return (
-        f"{len(names)} layers with the names of structures do not lie on this stack: "
-        "they give no R²"
-    )
 
 
 def _request(
@@ -219,14 +249,75 @@ def _truth_volume(layer: Any, light: LayerReading) -> Volume:
     return volume
 
 
-def _description(volume: Volume) -> tuple[Any, ...]:
-    size = volume.voxel_size, volume.pixel_size, volume.origin
-    return (volume.axes, volume.shape, *size, volume.name, volume.source)
-
-
 def pixels_of(layer: Any) -> Any:
     """Return a layer's array; of a multiscale layer its finest level."""
     return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+
+
+# The first that differs is shown: what comes first weighs more.
+_CHANGES = {
+    "layer": "another stack is chosen",
+    "leading": "the stack's first axis means something else now",
+    "channel": "another channel is chosen",
+    "voxel_size": "the voxel size has changed",
+    **dict.fromkeys(("ratio", "simulate"), "the sampling has changed"),
+    "structures": "other structures are ticked",
+    "truths": "the truth layers have changed",
+    "device": "another device is chosen",
+    "precision": "the precision has changed",
+    **dict.fromkeys(
+        ("tta", "uncertainty", "memory_limit", "mask_invalid"), "an option has changed"
+    ),
+}
+
+
+@dataclass(eq=False)
+class ResumableRun:
+    """A prediction that survives being cancelled."""
+
+    state: FormState
+    request: RunRequest
+    buffer: np.ndarray
+    writer: Any
+    contrast: ContrastEstimate
+    pixels: Any  # of the input at Run: another array is another stack
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    done: int = 0
+    total: int = 0
+    starts: int = 0
+
+    @classmethod
+    def of(cls, state: FormState, request: RunRequest, engine: Any) -> "ResumableRun":
+        """Allocate the output buffer of a new run; InputError where memory is short."""
+        plan = request.plan
+        try:
+            buffer = np.zeros(plan.output_shape, np.float32)
+        except MemoryError:
+            raise InputError(
+                "there is not enough memory for the result; tick fewer structures "
+                "or crop the stack"
+            ) from None
+        contrast = ContrastEstimate(
+            plan.channels, [deviation_channel(one) for one in plan.structures]
+        )
+        writer = engine.new_writer(buffer)
+        return cls(state, request, buffer, writer, contrast, pixels_of(request.layer))
+
+    def change(self, state: FormState, preview: PredictionPreview) -> str:
+        """Return why this cannot be resumed now; "" where it can."""
+        for name, why in _CHANGES.items():
+            if getattr(state, name) != getattr(self.state, name):
+                return why
+        if state.card is None or state.card.id != self.request.plan.card.id:
+            return "another model is chosen"
+        if preview.layer is None or preview.reading is None:
+            return "the stack cannot be read any more"
+        if pixels_of(preview.layer) is not self.pixels:
+            return "the stack holds another image"
+        was, now = self.request.reading.volume, preview.reading.volume
+        if (was.voxel_size, was.origin) != (now.voxel_size, now.origin):
+            return "the stack was moved or scaled"
+        return ""
 
 
 def evaluations(plan: "Plan") -> int:
@@ -298,14 +389,19 @@ def work_text(plan: "Plan", seconds: float | None = None) -> str:
     depth, height, width = plan.output_shape[-3:]
     times = plan.output_shape[0] if plan.output_axes.startswith("T") else 1
     count = len(plan.structures)
-    what = "1 structure" if count == 1 else f"{count} structures"
     passes = f" in {count} passes" if count > 1 and is_pass_each(plan.card) else ""
     at = f" at {times} times" if times > 1 else ""
     slower = evaluations(plan)
     cost = f" · {slower}× slower" if slower > 1 else ""
     if seconds is not None:
         cost = f" · {duration_text(seconds)}"
-    return f"Ready: {what}{passes}{at}, {depth} × {height} × {width} voxels{cost}"
+    what = f"{structures_text(count)}{passes}{at}"
+    return f"Ready: {what}, {depth} × {height} × {width} voxels{cost}"
+
+
+def structures_text(count: int) -> str:
+    """Write a number of structures."""
+    return "1 structure" if count == 1 else f"{count or 'no'} structures"
 
 
 def done_text(report: "Report") -> str:

@@ -5,11 +5,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.engine import (
     Finished,
@@ -25,12 +24,9 @@ from napari_sparsessp.ui.layers.viewport import Viewport, ViewportTracker
 from napari_sparsessp.ui.predict.form import PredictForm, RunState
 from napari_sparsessp.ui.predict.layers import PredictionLayers
 from napari_sparsessp.ui.predict.planning import (
-    FormState,
-    PredictionPreview,
-    RunRequest,
+    ResumableRun,
     SpeedEstimate,
     done_text,
-    pixels_of,
 )
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
 from napari_sparsessp.ui.widgets.basic import single_shot
@@ -47,68 +43,6 @@ _DELAY_MS = 400
 # A microscopist looks at a result for some minutes before the next run.
 _IDLE_MS = 15 * 60 * 1000
 _PRESENCE = (QEvent.Type.Enter, QEvent.Type.KeyPress, QEvent.Type.MouseButtonPress)
-
-# The first that differs is shown: what comes first weighs more.
-_CHANGES = {
-    "layer": "another stack is chosen",
-    "leading": "the stack's first axis means something else now",
-    "channel": "another channel is chosen",
-    "voxel_size": "the voxel size has changed",
-    **dict.fromkeys(("ratio", "simulate"), "the sampling has changed"),
-    "structures": "other structures are ticked",
-    "truths": "the truth layers have changed",
-    "device": "another device is chosen",
-    "precision": "the precision has changed",
-    **dict.fromkeys(("tta", "uncertainty", "memory_limit"), "an option has changed"),
-}
-
-
-@dataclass(eq=False)
-class ResumableRun:
-    """A prediction that survives being cancelled."""
-
-    state: FormState
-    request: RunRequest
-    buffer: np.ndarray
-    writer: Any
-    contrast: ContrastEstimate
-    pixels: Any  # of the input at Run: another array is another stack
-    done: int = 0
-    total: int = 0
-    starts: int = 0
-
-    @classmethod
-    def of(cls, state: FormState, request: RunRequest, engine: Any) -> "ResumableRun":
-        """Allocate the output buffer of a new run; InputError where memory is short."""
-        plan = request.plan
-        try:
-            buffer = np.zeros(plan.output_shape, np.float32)
-        except MemoryError:
-            raise InputError(
-                "there is not enough memory for the result; tick fewer structures "
-                "or crop the stack"
-            ) from None
-        contrast = ContrastEstimate(
-            plan.channels, [deviation_channel(one) for one in plan.structures]
-        )
-        writer = engine.new_writer(buffer)
-        return cls(state, request, buffer, writer, contrast, pixels_of(request.layer))
-
-    def change(self, state: FormState, preview: PredictionPreview) -> str:
-        """Return why this cannot be resumed now; "" where it can."""
-        for name, why in _CHANGES.items():
-            if getattr(state, name) != getattr(self.state, name):
-                return why
-        if state.card is None or state.card.id != self.request.plan.card.id:
-            return "another model is chosen"
-        if preview.layer is None or preview.reading is None:
-            return "the stack cannot be read any more"
-        if pixels_of(preview.layer) is not self.pixels:
-            return "the stack holds another image"
-        was, now = self.request.reading.volume, preview.reading.volume
-        if (was.voxel_size, was.origin) != (now.voxel_size, now.origin):
-            return "the stack was moved or scaled"
-        return ""
 
 
 @dataclass(frozen=True)
@@ -188,6 +122,7 @@ class PredictionSession(QObject):
         self.speed = SpeedEstimate()
         self.truth_scales: dict[tuple[str, str], Scale] = {}
         self._outcome: Finished | PartDone | None = None
+        self._why = ""
         layers.complete.connect(self._conclude)
 
     def start(self, run: ResumableRun, part: Viewport | None = None) -> None:
@@ -213,9 +148,10 @@ class PredictionSession(QObject):
         self._form.foot.begin(run.done, run.total)
         task.start()
 
-    def cancel(self) -> None:
-        """Cancel the prediction that runs; what is done stays."""
+    def cancel(self, why: str = "") -> None:
+        """Cancel the prediction that runs, and say why; what is done stays."""
         if self.task is not None:
+            self._why = why or self._why
             self._form.foot.set_state(RunState.CANCELLING)
             self.task.cancel()
 
@@ -241,6 +177,10 @@ class PredictionSession(QObject):
     def _on_tile(self, event: TileDone) -> None:
         if self.run is not None:
             self.run.done, self.run.total = event.done, event.total
+            self.run.scores = {
+                id_: {key: one.get(key) for key in ("r2", "pcc")}
+                for id_, one in (event.scores or {}).items()
+            }
         self._layers.tile_done(event)
         if event.scores:
             self._form.structures.set_scores(event.scores)
@@ -271,7 +211,7 @@ class PredictionSession(QObject):
         if isinstance(outcome, Finished):
             self._finish(outcome.report)
         else:
-            self._show_stopped("What you saw is done")
+            self._show_stopped("The visible region is done")
             self._end("partial")
 
     def _finish(self, report: "Report") -> None:
@@ -291,6 +231,8 @@ class PredictionSession(QObject):
 
     def _on_cancelled(self) -> None:
         self._show_stopped("Cancelled")
+        if self._why:
+            self._form.foot.message.show_notices([f"the run ended: {self._why}"])
         self._end("cancelled")
 
     def _on_failed(self, error: Exception) -> None:
@@ -317,10 +259,11 @@ class PredictionSession(QObject):
         scores: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         """Free the form before the layers: whatever they do, the dock can be used."""
-        task, self.task, self._outcome = self.task, None, None
+        task, self.task, self._outcome, self._why = self.task, None, None, ""
         if task is not None:
             task.deleteLater()
         run = self.run
+        empty = run is not None and not run.done
         if run is None or not 0 < run.done < run.total or not self._layers.layers():
             self.run = None
         on = RunState.READY if self.run is None else RunState.RESUMABLE
@@ -329,6 +272,8 @@ class PredictionSession(QObject):
         self._tracker.stop()
         try:
             self._layers.finish(state, about, scores)
+            if empty:  # and no longer any layers of nothing
+                self._layers.remove_all()
         finally:
             self.ended.emit()
 
@@ -351,19 +296,9 @@ class Preloader(QObject):
         self._idle = single_shot(self, self.unload, _IDLE_MS)
         dock.installEventFilter(self)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a model is being loaded."""
-        return self._task is not None
-
     def expect(self, plan: "Plan | None") -> None:
         """Set what Run would do now."""
         self._plan = plan
-        self._consider()
-
-    def notice_user(self) -> None:
-        """Load soon: the user is at the dock."""
-        self._present = True
         self._consider()
 
     def give_way(self) -> None:
@@ -389,13 +324,14 @@ class Preloader(QObject):
         self._emit_loaded()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Notice the user; nothing is kept from the dock."""
+        """Load soon: the user is at the dock; nothing is kept from it."""
         if event is not None and event.type() in _PRESENCE:
-            self.notice_user()
+            self._present = True
+            self._consider()
         return super().eventFilter(watched, event)
 
     def _consider(self) -> None:
-        plan, free = self._plan, self._present and not self.busy
+        plan, free = self._plan, self._present and self._task is None
         if free and plan is not None and _model_and_device(plan) not in self._tried:
             self._delay.start()
         else:
@@ -403,7 +339,7 @@ class Preloader(QObject):
 
     def _start(self) -> None:
         plan = self._plan
-        if plan is None or self.busy:
+        if plan is None or self._task is not None:
             return
         self._tried.add(_model_and_device(plan))
         if (free_bytes() or 0) < _LEAST_FREE + plan.memory.activations:

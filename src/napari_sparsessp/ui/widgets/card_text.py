@@ -1,5 +1,6 @@
 """A model's card in words: what it costs, how it scored, what may be expected."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -201,6 +202,7 @@ class Quality:
 
     r2: float
     measured_on: str
+    cells: str = ""  # such as "real cells, held out"
 
 
 def expected_quality(
@@ -211,17 +213,25 @@ def expected_quality(
 
     if card is None or ratio is None or structure not in card.structures:
         return None
-    table = read(card)
+    table = read(card, structure)
     r2 = None if table is None else table.at(structure, max(ratio, 1.0))
-    return None if table is None or r2 is None else Quality(r2, table.measured_on)
+    if table is None or r2 is None:
+        return None
+    return Quality(r2, table.measured_on, table.cells)
 
 
 def mean_quality(
     card: "ModelCard | None", structures: Sequence[str], ratio: float | None
 ) -> Quality | None:
-    """Return the mean over those structures of which the card says something."""
+    """Return the mean over those structures of which the card says something.
+
+    Where they were measured on cells of several kinds, of the kind of most of them.
+    """
     each = [expected_quality(card, id_, ratio) for id_ in structures]
     known = [quality for quality in each if quality is not None]
     if not known:
         return None
-    return Quality(sum(one.r2 for one in known) / len(known), known[0].measured_on)
+    ((cells, _),) = Counter(one.cells for one in known).most_common(1)
+    alike = [one for one in known if one.cells == cells]
+    mean = sum(one.r2 for one in alike) / len(alike)
+    return Quality(mean, alike[0].measured_on, cells)

@@ -34,6 +34,7 @@ _DIAGRAM = QSize(62, 30)
 # colours of the files, in place of which the theme's are put
 _INK, _FILL = "#404040", "#0b6bb0"
 _LARGE, _SMALL = 9.0, 8.0
+_SHORT = {"simulated": "sim.", "real": "real"}
 
 
 @cache
@@ -217,10 +218,14 @@ class TopologyPicker(QWidget):
             any(pair[place] is not None for pair in prospects.values())
             for place in (0, 1)
         )
+        # scores on real and on simulated cells look alike, and must not be compared
+        cells = {pair[0].cells for pair in prospects.values() if pair[0] is not None}
         for topology, button in self.buttons.items():
             quality, seconds = prospects.get(topology, (None, None))
+            kind = "" if quality is None else quality.cells.split(" ")[0]
+            suffix = f" {_SHORT.get(kind, '')}".rstrip() if len(cells) > 1 else ""
             button.set_prospect(
-                "" if quality is None else f"R² {r2_text(quality.r2)}",
+                "" if quality is None else f"R² {r2_text(quality.r2)}{suffix}",
                 "" if seconds is None else _about(seconds),
                 rows,
             )
@@ -304,6 +309,8 @@ def _prospect_tip(
             f"R² {r2_text(quality.r2)}: mean of the ticked structures at this ratio, "
             f"measured on {quality.measured_on}."
         )
+        if quality.cells:
+            lines.append(f"Compare it only with R² on {quality.cells}.")
     if seconds is not None:
         lines.append(f"About {short_duration(seconds)} for this stack on this machine.")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """The table of structures: tick, colour, eyes, truth layer and scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,7 +64,9 @@ class StructureRow:
         """Return on which images the expected quality was measured."""
         if self.expected is None:
             return f"The model's card says nothing of it here.\n{_EXPECTED}"
-        measured = f"R² {r2_text(self.expected.r2)} on {self.expected.measured_on}."
+        cells = f" ({self.expected.cells})" if self.expected.cells else ""
+        where = f"{self.expected.measured_on}{cells}"
+        measured = f"R² {r2_text(self.expected.r2)} on {where}."
         if self.doubts:
             measured += " This stack is unlike those images: expect less."
         return f"{measured}\n{_EXPECTED}"
@@ -138,6 +140,7 @@ class StructureModel(RowsModel):
 
     def __init__(self) -> None:
         self.layers: list[tuple[str, str]] = []
+        self._strangers: Collection[str] = ()
         self._locked = False
         super().__init__(self._declare(), key=lambda row: row.structure.id)
         preference_news().changed.connect(self.refresh)
@@ -188,6 +191,7 @@ class StructureModel(RowsModel):
                 choose=self._on_truth,
                 can_edit=lambda _row: not self._locked,
                 sample="a truth layer",
+                elide=Qt.TextElideMode.ElideMiddle,  # names differ at both ends
                 narrow=36,
             ),
             *_SCORES,
@@ -209,10 +213,20 @@ class StructureModel(RowsModel):
         self.set_rows(rows)
         self._match()
 
-    def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
-        """Offer layers, as (key, name), that may hold a truth."""
-        self.layers = list(layers)
+    def set_layers(
+        self, layers: Sequence[tuple[str, str]], strangers: Collection[str] = ()
+    ) -> None:
+        """Offer layers, as (key, name), that may hold a truth.
+
+        Those of other stacks (`strangers`) are no truth by their names alone.
+        """
+        self.layers, self._strangers = list(layers), strangers
         self._match()
+
+    def forget_truths(self) -> None:
+        """Let names decide again: another stack is chosen."""
+        for row in self.rows:
+            row.chosen = False
 
     def set_scores(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
         """Show live scores of some structures."""
@@ -337,15 +351,15 @@ class StructureModel(RowsModel):
 
     def _match(self) -> None:
         """Find truth layers by name, where the user has not chosen one."""
-        keys = [key for key, _ in self.layers]
-        names = [channel_part(name) for _, name in self.layers]
+        own = [one for one in self.layers if one[0] not in self._strangers]
+        names = [channel_part(name) for _, name in own]
         before = self.truths()
         for row in self.rows:
-            if row.truth is not None and row.truth not in keys:
+            if row.truth is not None and row.truth not in dict(self.layers):
                 row.truth, row.chosen = None, False
             if not row.chosen:
                 place = match_channel(row.structure, names)
-                row.truth = None if place is None else keys[place]
+                row.truth = None if place is None else own[place][0]
         self.refresh()
         if self.truths() != before:
             self.choice_changed.emit()
