@@ -271,7 +271,7 @@ class QualityTable(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "panel")
-        self.title = title = QLabel("Expected quality, R²")
+        self.title = title = QLabel("R² on test cells")
         title.setProperty("role", "strong")
         title.setToolTip(
             "R² over all voxels against the z-scored truth: 1 is perfect, 0 is no "
@@ -286,7 +286,7 @@ class QualityTable(QFrame):
         """Show R² by structure and ratio, or that nothing is known."""
         before, self.grid = self.grid, _quality_view({}, ())
         note = (
-            "Its card does not say. Compare a prediction with a structure that you "
+            "No scores recorded. Compare a prediction with a structure that you "
             "know before you trust it."
         )
         if quality is not None:
@@ -326,7 +326,7 @@ def _quality_view(
     name = Column("structure", "", lambda row: structure_or_custom(row[0]).label)
     model = RowsModel((name, *map(column, ratios)), key=lambda row: row[0])
     model.set_rows(r2.items())
-    view = RowsView(model, "Expected quality")
+    view = RowsView(model, "R² on test cells")
     model.setParent(view)
     view.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # nothing to choose
     lines = (

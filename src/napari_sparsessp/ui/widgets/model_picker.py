@@ -303,7 +303,7 @@ def _prospect_tip(
     card: "ModelCard", quality: Quality | None, seconds: float | None
 ) -> str:
     label, what = TOPOLOGIES[card.topology]
-    lines = [f"{label}: {what}.", f"Served by {card.name}."]
+    lines = [f"{label}: {what}.", f"Model: {card.name}."]
     if quality is not None:
         lines.append(
             f"R² {r2_text(quality.r2)}: mean of the ticked structures at this ratio, "

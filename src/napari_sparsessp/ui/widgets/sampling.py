@@ -30,7 +30,7 @@ def sampling_sentence(view: SparseView, flat: bool = False) -> str:
     if measured > dense:
         return f"{planes} measured, {dense} predicted (finer than the model's grid)"
     if measured == dense:
-        return f"{planes} measured, {dense} predicted: every plane is imaged"
+        return f"dense stack: {planes}"
     saved = round(100 * (1 - measured / dense))
     return f"{planes} measured, {dense} predicted, {saved} % fewer exposures"
 
@@ -192,19 +192,6 @@ class _Trial:
             "may image.",
         },
     ] = False
-
-
-def ordinal(ratio: float) -> str:
-    """Write a ratio as in "every 4th plane" (rich text)."""
-    if abs(ratio - 1) < 0.02:
-        return "at <b>every plane</b>"
-    if abs(ratio - round(ratio)) < 0.02:
-        number = round(ratio)
-        ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-        if 10 < number % 100 < 20:
-            ending = "th"
-        return f"at every <b>{number}{ending} plane</b>"
-    return f"with <b>1 plane for every {ratio:.3g}</b> of the model"
 
 
 class SamplingPanel(QWidget):

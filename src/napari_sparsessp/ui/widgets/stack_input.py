@@ -186,7 +186,7 @@ class ExpectationTable(QFrame):
         grid.setContentsMargins(9, 6, 9, 7)
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(3)
-        for column, title in enumerate(("", "found", "expected")):
+        for column, title in enumerate(("", "your image", "model needs")):
             grid.addWidget(_label(title, "muted"), 0, column)
         grid.setColumnStretch(1, 1)
         self._rows: list[tuple[QLabel, QLabel, QLabel, MarkDot]] = []
@@ -250,6 +250,7 @@ class InputPanel(QWidget):
         self.layer_box = ElidingComboBox()
         self.layer_box.setAccessibleName("Stack to predict from")
         self.layer_box.setPlaceholderText("no image layer yet")
+        self.layer_box.setMinimumWidth(100)
         self.open_button = QPushButton("Open file…")
         self.open_button.setToolTip(
             "Open a z-stack with its voxel size: OME-TIFF, TIFF or ND2; of an OME-Zarr "
