@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 
 from napari_sparsessp.models.card import ModelCard, Range
+from napari_sparsessp.prediction.normalisation import padding_value, probes
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import inside
 from napari_sparsessp.resampling import resample_yx
@@ -167,8 +168,12 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
     for time in plan.times or (None,):
         volume = plan.volume if time is None else plan.volume.time(time)
         flat = []
+        probed = volume.planes(probes(view.planes))
+        padding = padding_value(probed)
         for piece in _pieces(volume, [view.planes[k] for k in used], plan):
             finite = np.isfinite(piece)
+            if padding is not None:
+                finite &= piece != padding
             mean = piece[finite].mean() if finite.any() else 0
             flat.append(piece if finite.all() else np.where(finite, piece, mean))
         if any(np.ptp(piece) > 0 for piece in flat):  # the first that is not blank
