@@ -80,17 +80,6 @@ def r2_text(value: float) -> str:
     return f"{value:.2f}".replace("-", "\u2212")
 
 
-def short_duration(seconds: float) -> str:
-    """Write a time in as few letters as will do."""
-    if seconds < 0.95:
-        return "< 1 s"
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 def count_text(number: int) -> str:
     """Write a large number as ``124 million``."""
     for size, word in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):

@@ -23,10 +23,14 @@ from napari_sparsessp.ui.widgets.card_text import (
     is_pass_each,
     r2_text,
     ratios_text,
-    short_duration,
 )
 from napari_sparsessp.ui.widgets.fit import Fit, fit_of
-from napari_sparsessp.ui.widgets.style import Tones, draw_button_frame, mix
+from napari_sparsessp.ui.widgets.style import (
+    Tones,
+    draw_button_frame,
+    duration_text,
+    mix,
+)
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -230,7 +234,7 @@ class TopologyPicker(QWidget):
             suffix = f" {_SHORT.get(kind, '')}".rstrip() if len(cells) > 1 else ""
             button.set_prospect(
                 "" if quality is None else f"R² {r2_text(quality.r2)}{suffix}",
-                "" if seconds is None else _about(seconds),
+                "" if seconds is None else f"≈ {duration_text(max(seconds, 1.5))}",
                 rows,
             )
             if topology in served:
@@ -326,11 +330,6 @@ class TopologyPicker(QWidget):
             self.changed.emit()
 
 
-def _about(seconds: float) -> str:
-    time = short_duration(seconds)
-    return time if time.startswith("<") else f"≈ {time}"
-
-
 def _prospect_tip(
     card: "ModelCard", quality: Quality | None, seconds: float | None
 ) -> str:
@@ -344,7 +343,7 @@ def _prospect_tip(
         if quality.cells:
             lines.append(f"Compare it only with R² on {quality.cells}.")
     if seconds is not None:
-        lines.append(f"About {short_duration(seconds)} for this stack on this machine.")
+        lines.append(f"{duration_text(seconds)} for this stack on this machine.")
     return "\n".join(lines)
 
 
