@@ -33,7 +33,7 @@ from napari_sparsessp.ui.widgets.basic import (
 from napari_sparsessp.ui.widgets.card_text import ratios_text
 from napari_sparsessp.ui.widgets.fit import contrast_named
 from napari_sparsessp.ui.widgets.forms import Form
-from napari_sparsessp.ui.widgets.numbers import read_number, write_number
+from napari_sparsessp.ui.widgets.numbers import local, read_number, write_number
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -69,7 +69,7 @@ def _sizes_text(size: Sequence[float]) -> str:
     numbers = (
         f"{v:.2f}".rstrip("0").rstrip(".") if v >= 0.1 else f"{v:.3g}" for v in size
     )
-    return _TIMES.join(numbers) + " µm"
+    return local(_TIMES.join(numbers)) + " µm"
 
 
 def expectations(
