@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -91,14 +92,14 @@ def follow_layers(viewer: Any, owner: QWidget, slot: Callable[..., None]) -> Non
     emitters = [events.inserted, events.removed, events.reordered, events.renamed]
     for emitter in emitters:
         emitter.connect(slot)
-    method = weakref.WeakMethod(slot)
+    # the viewer outlives its docks; a closure might be garbage before it is called
+    owner.destroyed.connect(partial(_disconnect, emitters, weakref.WeakMethod(slot)))
 
-    def release(*_: object) -> None:  # the viewer outlives its docks
-        if (living := method()) is not None:
-            for emitter in emitters:
-                emitter.disconnect(living)
 
-    owner.destroyed.connect(release)
+def _disconnect(emitters: list[Any], method: Any, *_: object) -> None:
+    if (slot := method()) is not None:
+        for emitter in emitters:
+            emitter.disconnect(slot)
 
 
 def plugin_settings() -> Any | None:
