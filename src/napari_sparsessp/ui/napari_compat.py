@@ -1,9 +1,7 @@
 """The names of napari that moved, are private, or that its plugin proxy hides."""
 
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -86,20 +84,15 @@ def layer_with_key(viewer: Any, key: str | None) -> Any | None:
     return next((layer for layer in layers if layer_key(layer) == key), None)
 
 
-def follow_layers(viewer: Any, owner: QWidget, slot: Callable[..., None]) -> None:
-    """Call a method when layers come, go, move or are renamed, as long as its owner."""
+def follow_layers(viewer: Any, slot: Callable[..., None]) -> None:
+    """Call a widget's method when layers come, go, move or are renamed.
+
+    The viewer outlives its docks: the method asks `isalive` first. Nothing is called
+    when the widget goes, for it may be collected together with what it would call.
+    """
     events = viewer.layers.events
-    emitters = [events.inserted, events.removed, events.reordered, events.renamed]
-    for emitter in emitters:
+    for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
         emitter.connect(slot)
-    # the viewer outlives its docks; a closure might be garbage before it is called
-    owner.destroyed.connect(partial(_disconnect, emitters, weakref.WeakMethod(slot)))
-
-
-def _disconnect(emitters: list[Any], method: Any, *_: object) -> None:
-    if (slot := method()) is not None:
-        for emitter in emitters:
-            emitter.disconnect(slot)
 
 
 def plugin_settings() -> Any | None:
