@@ -7,6 +7,7 @@ from fake_engine import MICRO, light
 from images import write_stack
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.layers.metadata import KEY, is_prediction
+from napari_sparsessp.ui.layers.reading import read_layer
 from napari_sparsessp.volume import Volume
 
 
@@ -95,6 +96,6 @@ def test_the_size_comes_from_the_file_and_what_is_typed_counts_more(
     assert dock.form.input.typed_voxel_size() == (1.16, 0.29, 0.29)
     dock.form.input.type_voxel_size((0.58, 0.29, 0.29))
     with qtbot.waitSignal(dock._recorded.found):
-        dock._recorded.look(layer, dock.preview.reading)
+        dock._recorded.look(layer, read_layer(layer))
     dock.refresh_now()
     assert dock.form.input.typed_voxel_size() == (0.58, 0.29, 0.29)

@@ -242,7 +242,7 @@ def test_an_error_is_reported_once_and_the_form_is_free(
 
 
 def test_a_time_lapse_is_measured_where_it_is_looked_at(viewer, engine, measured):
-    movie = np.a_stack([a_stack(seed=n) for n in range(3)])
+    movie = np.stack([a_stack(seed=n) for n in range(3)])
     viewer.add_image(
         movie,
         name="bright-field",

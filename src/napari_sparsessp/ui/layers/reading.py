@@ -293,8 +293,10 @@ def layers_of(
             shown = number if "C" in volume.axes else None
             place = FilePlace(volume.source, None, shown)
             attributes["metadata"] = place.metadata() | keep(one)
-        label = " · ".join(filter(None, [volume.name, name])) or "image"
-        attributes |= {"name": label + suffix * (structure is not None)}
+        if structure is not None and suffix:
+            name = f"{structure.label}{suffix}"
+        label = " · ".join(filter(None, [volume.name, name]))
+        attributes["name"] = label or "image"
         if structure is not None:
             attributes |= {
                 "colormap": preferences().colour(structure.id),

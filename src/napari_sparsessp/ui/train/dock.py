@@ -19,7 +19,7 @@ from napari_sparsessp.ui.samples import DENSE
 from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.ui.train.choice import (
     FilesScan,
-    PairChoice,
+    StackKey,
     masks_in,
     scan_files,
     stacks_in,
@@ -52,7 +52,7 @@ class TrainDock(Dock):
         self.preview = TrainPreview()
         self._scan: FilesScan | None = None
         self._scanned: tuple[Any, str] | None = None
-        self._surveyed: tuple[PairChoice, ...] = ()
+        self._surveyed: list[StackKey] = []
         self._findings: tuple[list[str], str] = ([], "")
         self._looks: dict[str, BackgroundTask] = {}  # that are under way
         self._config_notes: list[str] = []
@@ -178,11 +178,12 @@ class TrainDock(Dock):
 
     def _survey_truths(self) -> None:
         """Look for hot pixels and lost planes in the background, once for a choice."""
-        pairs, stacks = self.form.pairs.choices(), self.preview.stacks
+        stacks = self.preview.stacks
         if not stacks or self.preview.waiting:
             return
-        if pairs != self._surveyed:
-            self._surveyed, self._findings = pairs, ([], "")
+        chosen = [key for pair in self.form.pairs.choices() for key, _ in pair.truths]
+        if chosen != self._surveyed:
+            self._surveyed, self._findings = chosen, ([], "")
             surveyed = self._on_surveyed, "the look at the fluorescence"
             self._look(*surveyed, survey_truths, stacks)
         notes, problem = self._findings

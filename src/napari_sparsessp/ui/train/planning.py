@@ -162,7 +162,7 @@ def survey_truths(
     for stack in stacks:
         for id_, truth in stack.truths.items():
             progress(0.0, what=f"looking at the fluorescence of {stack.name}")
-            label = f"{structure_or_custom(id_).label} in {stack.name}"
+            label = truth.name or structure_or_custom(id_).label
             try:
                 survey = survey_truth(truth)
             except InputError as error:
