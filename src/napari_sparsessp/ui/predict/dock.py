@@ -180,7 +180,8 @@ class PredictDock(Dock):
         elif self.view.layouts.eyes_hold:
             for id_, layer in layers.layers().items():
                 table.set_visible(id_, layer.visible, tell=False)
-        self._adopt_truths()
+        if layers.fits:
+            self._adopt_truths()
         self.view.offer_uncertainties()
         table.set_doubts(layers.doubts())
         run, rows = self.session.run, table.rows

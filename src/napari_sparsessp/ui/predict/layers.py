@@ -419,7 +419,7 @@ class PredictionLayers(QObject):
     def set_truth(self, structure: str, key: str | None) -> None:
         """Record with which layer the user compares a prediction from now on."""
         layer = self.layers().get(structure)
-        if layer is not None:
+        if layer is not None and self.fits:
             set_truth(layer, layer_with_key(self._viewer, key))
 
     def _on_visible(self, event: Any) -> None:
