@@ -240,7 +240,7 @@ class PredictDock(Dock):
     def _on_opened(self, key: str) -> None:
         self._offer_layers()
         self.form.input.choose_layer(key)
-        self.settle()
+        self.refresh_now()
 
     def _open_sample(self) -> None:
         try:
