@@ -188,9 +188,12 @@ class PredictDock(Dock):
         scores = layers.scores({row.structure.id: row.truth for row in rows})
         if run is not None and not change:  # it has not written its scores yet
             scores = run.scores
-        if scores != {row.structure.id: row.scores for row in rows if row.scores}:
+        before = {row.structure.id: row.scores for row in rows if row.scores}
+        if scores != before:
             table.clear_scores()
             table.set_scores(scores)
+        if before and not scores:
+            self._message_for = None  # it tells of them
 
     def _adopt_truths(self) -> None:
         """Take the truths of adopted predictions into the table."""
@@ -203,6 +206,8 @@ class PredictDock(Dock):
 
     def _follow_opened(self) -> None:
         """Choose, once, what opened predictions of the chosen stack were made with."""
+        if self.run_in_progress is not None:
+            return
         key = self.form.input.layer_key()
         opened = [
             one
