@@ -1,6 +1,5 @@
 """The names of napari that moved, are private, or that its plugin proxy hides."""
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +7,8 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDialog, QListWidget, QMainWindow, QWidget
+
+from napari_sparsessp.ui.tasks import gc_paused
 
 _PLUGIN = "napari-sparsessp"
 _PAGE = "SparseSSP"
@@ -45,9 +46,10 @@ def set_background(viewer: Any, colour: Any | None) -> None:
     viewer.canvas.background_color_override = colour
 
 
-def fit_to_view(viewer: Any) -> None:
-    """Centre everything, also in each cell of a grid."""
-    viewer.fit_to_view()
+def fit_to_view(viewer: Any, *layers: Any) -> None:
+    """Centre these layers, or everything, also in each cell of a grid."""
+    raw = [getattr(one, "__wrapped__", one) for one in (viewer, *layers)]
+    raw[0].fit_to_view(layers=raw[1:] or None)
 
 
 @contextmanager
@@ -58,11 +60,8 @@ def drawn_once(viewer: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # it collects garbage then, for the drivers of some cards
-        try:
+        with gc_paused():  # it collects garbage then, for the drivers of some cards
             events.end_batch()
-        finally:
-            gc.unfreeze()
 
 
 def set_shown(layer: Any, on: bool) -> None:

@@ -42,6 +42,7 @@ from napari_sparsessp.ui.widgets.card_text import (
     cost_words,
     expected_quality,
     mean_quality,
+    structure_names,
 )
 from napari_sparsessp.ui.widgets.device import DeviceBox
 from napari_sparsessp.ui.widgets.forms import Form
@@ -361,7 +362,9 @@ class PredictForm(StepForm):
             (self.device_step, [self.options]),
         ]
         self.arrange(steps, PredictFoot(), below=0)
-        self.table.horizontalHeader().sectionResized.connect(self._show_caption)
+        # a column still counts as shown when its header says that it goes
+        fitted = single_shot(self, self._show_caption)
+        self.table.horizontalHeader().sectionResized.connect(lambda *_: fitted.start())
         # once the options have their size
         unfolded = single_shot(self, self._to_options)
         self.options.more_button.clicked.connect(lambda _on: unfolded.start())
@@ -442,10 +445,17 @@ class PredictForm(StepForm):
         quality = {id_: expected_quality(card, id_, ratio) for id_ in ids}
         self.structures.set_expected(quality)
         wanted = state.structures or ids
-        known = [one for one in map(quality.get, wanted) if one is not None]
-        cells = ", ".join(dict.fromkeys(one.cells for one in known))
-        self.measured_note.setText(cells and f"Expected: R² on {cells}.")
-        images = dict.fromkeys(one.measured_on for one in known)
+        known = {i: one for i in wanted if (one := quality.get(i)) is not None}
+        kinds: dict[str, list[str]] = {}
+        for id_, one in known.items():
+            kinds.setdefault(one.cells, []).append(id_)
+        most, *others = sorted(kinds, key=lambda one: -len(kinds[one])) or [""]
+        parts = [
+            f"R² on {most}",
+            *(f"{structure_names(kinds[cells])}: on {cells}" for cells in others),
+        ]
+        self.measured_note.setText(most and f"Expected: {'; '.join(parts)}.")
+        images = dict.fromkeys(one.measured_on for one in known.values())
         self.measured_note.setToolTip("\n".join(images))
         self._show_caption()
         self.topology.show_prospects(
@@ -458,7 +468,7 @@ class PredictForm(StepForm):
             }
         )
 
-    def _show_caption(self, *_: object) -> None:
+    def _show_caption(self) -> None:
         """Let the column of expected scores and its caption go and stay together."""
         there = "expected" in self.table.shown_columns()
         self.measured_note.setVisible(there and bool(self.measured_note.text()))

@@ -38,6 +38,7 @@ from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE, layouts_of, scene_of
 from napari_sparsessp.ui.napari_compat import (
     camera_of,
+    fit_to_view,
     grid_of,
     layer_key,
     layer_with_key,
@@ -101,12 +102,16 @@ class Stamp:
             self._pixels: Callable[[], Any] = weakref.ref(pixels)
         except TypeError:
             self._pixels = lambda: pixels
-        self._place = tuple(layer.scale), tuple(layer.translate)
+        self._place = _place_of(layer)
 
     def holds(self, layer: Any) -> bool:
         """Return whether a layer is still as it was."""
-        place = tuple(layer.scale), tuple(layer.translate)
-        return self._pixels() is pixels_of(layer) and self._place == place
+        return self._pixels() is pixels_of(layer) and self._place == _place_of(layer)
+
+
+def _place_of(layer: Any) -> list[bytes]:
+    names = ("scale", "translate", "rotate", "shear", "affine")
+    return [np.asarray(getattr(layer, name), float).tobytes() for name in names]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +122,7 @@ class PendingLayer:
     view: np.ndarray
     place: dict[str, Any]
     about: dict[str, Any]
-    made_of: dict[str, "Stamp"]
+    made_of: dict[str, Stamp]
     visible: bool
     old: str | None
 
@@ -287,15 +292,9 @@ class PredictionLayers(QObject):
 
     def other_runs(self) -> list[Any]:
         """Return what other runs made of the stack, uncertainties included."""
-        own = self.all()
-        sources = {run_of(one).source for one in own.values()}
-        keys = set(self._keys.values())
-        return [
-            one
-            for source in sources
-            for one in made_from(self._viewer, source)
-            if layer_key(one) not in keys
-        ]
+        own = next(iter(self.all().values()), None)
+        made = [] if own is None else made_from(self._viewer, run_of(own).source)
+        return [one for one in made if layer_key(one) not in self._keys.values()]
 
     def run_text(self) -> str:
         """Say what the layers were made with; "" where there are none."""
@@ -421,7 +420,7 @@ class PredictionLayers(QObject):
     def set_truth(self, structure: str, key: str | None) -> None:
         """Record with which layer the user compares a prediction from now on."""
         layer = self.layers().get(structure)
-        if layer is not None:
+        if layer is not None and self.fits:
             set_truth(layer, layer_with_key(self._viewer, key))
 
     def _on_visible(self, event: Any) -> None:
@@ -444,7 +443,8 @@ def _name(layer: Any, source: Any, *, among_others: bool) -> str:
     name = first_look(about["structure"], about["role"])["name"]
     if among_others:
         name = f"{name.removesuffix(' · predicted')} · {run.text()}"
-    return " · ".join(filter(None, [name, stack_name(source)]))
+    place = "" if source is None else stack_name(source)  # deleted meanwhile
+    return " · ".join(filter(None, [name, place]))
 
 
 def _rename(layer: Any, source: Any) -> None:
@@ -509,6 +509,8 @@ class PredictView(QObject):
             predicted = other and any(map(role_of, self._viewer.layers))
             if source is not None and (alone or predicted):
                 self._stacks.on(source)
+            if source is not None and predicted:
+                fit_to_view(self._viewer, source)
         self._stack = key
         return gone
 
