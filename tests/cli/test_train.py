@@ -189,7 +189,7 @@ def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
     shipped = load_model("colony-3to2d")
     started = f"Fine-tuned from colony-3to2d {shipped.card.version}, which had seen"
     assert started in tuned.card.trained_on
-    assert "Of colony-3to2d, with which it began: " in tuned.card.limits[0]
+    assert "Of colony-3to2d, from which it was fine-tuned: " in tuned.card.limits[0]
     assert "Had no label of tight_junction" in tuned.card.limits[-1]
     assert tuned.card.scaling == shipped.card.scaling
     new, old = tuned.network.state_dict(), shipped.network.state_dict()

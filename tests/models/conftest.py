@@ -7,6 +7,7 @@ import pytest
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from napari_sparsessp import networks
 from thin import a_card
 
 
@@ -26,6 +27,7 @@ def build_network(config: NetworkConfig) -> torch.nn.Module:
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch):
     fake = types.ModuleType("napari_sparsessp.networks")
+    fake.__path__ = networks.__path__  # its modules are the real ones
     fake.NetworkConfig = NetworkConfig
     fake.build_network = build_network
     monkeypatch.setitem(sys.modules, "napari_sparsessp.networks", fake)

@@ -177,12 +177,22 @@ def test_hot_pixels_and_lost_planes_of_a_target_neither_scale_nor_count(tmp_path
     assert "spoiled.ome.tif: 3 hot pixels" in text
 
 
+def test_a_label_image_is_no_target(tmp_path):
+    labels = np.zeros((8, 40, 40), np.uint16)
+    labels[:, 5:15, 5:15], labels[:, 20:35, 20:35] = 1, 2
+    path = write_stack(tmp_path / "l.ome.tif", labels)
+    light = write_stack(tmp_path / "tl.ome.tif", a_stack(seed=0))
+    with pytest.raises(InputError, match="l.ome.tif, target: it is a label image"):
+        reader(tmp_path).read([Label(light, None, path, None, "dna")])
+
+
 def test_counts_of_a_model_that_takes_them_as_they_are_stay_whole(tmp_path):
     """Beyond what float16 holds."""
     bright = np.full((8, 20, 20), 60_001, np.uint16)
     bright[0, 0, 0] = 65_535
     path = write_stack(tmp_path / "b.ome.tif", bright)
-    labels = [Label(path, None, path, None, "dna")]
+    target = write_stack(tmp_path / "t.ome.tif", a_stack(8, 20))
+    labels = [Label(path, None, target, None, "dna")]
     (pair,) = reader(tmp_path, scaling="none").read(labels)
     np.testing.assert_array_equal(pair.signal, bright)
 

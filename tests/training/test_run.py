@@ -66,7 +66,7 @@ def test_a_few_steps_on_a_tiny_pair_teach(resolved, stacks):
     assert (score["data"], card.training_images) == ("real", ("a" * 64,))
     assert score["r2"] > score["r2_before_training"] + 0.1
     assert "beyond a gap of 4 pixels" in score["on"]
-    assert any("learned from one stack (12×32×" in one for one in card.limits)
+    assert any("Trained on one stack only (12×32×" in one for one in card.limits)
     # Once before the first step, and at each validation.
     assert len(shown) == 5
     before, after = (

@@ -135,10 +135,14 @@ def _predict_file(
     """Check everything, predict, and give the file its name when it is complete."""
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.models.library import read_card
+    from napari_sparsessp.prediction.device import load_meanwhile
 
     card = read_card(asked.model, asked.topology)
+    load_meanwhile()
     console.progress(f"opening {asked.input}")
-    volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
+    volume = load_volume(
+        asked.input, scene=asked.scene, axes=asked.axes, need_channel=False
+    )
     truth = load_truth(asked.truth, card.structures)
     outcome = run_request(console, asked, card, volume, truth, sink)
     console.progress(f"completing {sink.path}")

@@ -153,6 +153,9 @@ def on_the_same_grid(
             f"the prediction has {times} time points and the truth "
             f"{truth.sizes.get('T', 1)}; cut them to the same ones"
         )
+    truth, note = truth.beside(prediction)
+    if note:
+        warn(note)
     flat = truth.shape[-3] == prediction.shape[-3] == 1
     if flat and truth.voxel_size and prediction.voxel_size:
         # Two projections: neither lies anywhere in z.

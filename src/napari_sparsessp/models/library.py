@@ -364,12 +364,11 @@ def write_card(folder: Path, card: ModelCard) -> None:
 
 def build_empty(card: ModelCard, path: Path) -> torch.nn.Module:
     """Build the network of a card without weights: on the meta device, at no cost."""
-    import torch
-
     from napari_sparsessp.networks import NetworkConfig, build_network
+    from napari_sparsessp.networks.layers import without_values
 
     try:
-        with torch.device("meta"):
+        with without_values():
             return build_network(NetworkConfig.model_validate(card.network))
     except (
         # A card that is no network of ours fails wherever it first makes no sense.

@@ -5,12 +5,14 @@ it invents. So a few traits of the measured planes are held against the range
 that they had in what the model learned from, which its card keeps.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
 from napari_sparsessp.models.card import ModelCard, Range
+from napari_sparsessp.prediction.normalisation import padding_value, probes
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import inside
 from napari_sparsessp.resampling import resample_yx
@@ -166,8 +168,12 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
     for time in plan.times or (None,):
         volume = plan.volume if time is None else plan.volume.time(time)
         flat = []
+        probed = volume.planes(probes(view.planes))
+        padding = padding_value(probed)
         for piece in _pieces(volume, [view.planes[k] for k in used], plan):
             finite = np.isfinite(piece)
+            if padding is not None:
+                finite &= piece != padding
             mean = piece[finite].mean() if finite.any() else 0
             flat.append(piece if finite.all() else np.where(finite, piece, mean))
         if any(np.ptp(piece) > 0 for piece in flat):  # the first that is not blank
@@ -211,15 +217,21 @@ def _pieces(volume: Volume, planes: list[int], plan: Plan) -> list[np.ndarray]:
 
 def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
     """Compare the channel's name with the model's modality."""
-    words = " ".join(volume.channel_names).lower().replace("-", "").split()
-    for light, known in _OTHER_LIGHT.items():
-        if light != card.modality and any(word in known for word in words):
-            return [
-                f"the channel is called {volume.channel_names[0]!r}, and {card.id} "
-                f"learned from {card.modality}: if it is {light}, what is predicted "
-                "means nothing; choose the transmitted-light channel"
-            ]
-    return []
+    light = light_named(" ".join(volume.channel_names))
+    if light in ("", card.modality):
+        return []
+    return [
+        f"the channel is called {volume.channel_names[0]!r}, and {card.id} "
+        f"learned from {card.modality}: if it is {light}, what is predicted "
+        "means nothing; choose the transmitted-light channel"
+    ]
+
+
+def light_named(name: str) -> str:
+    """Return how a channel was recorded, by its name; "" where that does not say."""
+    words = set(re.findall("[a-z0-9]+", name.lower().replace("-", "")))
+    lights = (light for light, known in _OTHER_LIGHT.items() if words & set(known))
+    return next(lights, "")
 
 
 def _recording(traits: dict[str, float]) -> list[str]:

@@ -505,7 +505,9 @@ class _Run:
         noted = self.writer.scaling(slot)
         if noted is not None and not noted.std:
             return None
-        known = None if noted is None else Normalisation(noted.mean, noted.std)
+        known = None
+        if noted is not None:
+            known = Normalisation(noted.mean, noted.std, padding=noted.padding)
         try:
             self.stack = stack = read_stack(self.plan, time, self.progress, known)
         except BlankImage:
@@ -516,7 +518,12 @@ class _Run:
             return None
         if noted is None:
             scale = stack.normalisation
-            scaling = Scaling(mean=scale.mean, std=scale.std, left_out=stack.left_out)
+            scaling = Scaling(
+                mean=scale.mean,
+                std=scale.std,
+                left_out=stack.left_out,
+                padding=round(scale.padding, 4),
+            )
             self.writer.note_scaling(slot, scaling)
         return stack
 
@@ -546,6 +553,12 @@ class _Run:
         left_out = left_out_note({time: one.left_out for time, one in pairs if one.std})
         notes += [left_out] if left_out else []
         blank = [str(time) for time, scale in pairs if not scale.std]
+        if most := max((scale.padding for scale in scalings), default=0.0):
+            notes.append(
+                f"{'up to ' * (len(pairs) > 1)}{most:.1%} of the image is padding of "
+                "one value at its border: it took no part in the normalisation and is "
+                "NaN in the prediction"
+            )
         if len(blank) == len(pairs):
             raise BlankImage(
                 "every time point is blank, so there is nothing to predict from; check "

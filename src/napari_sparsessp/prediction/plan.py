@@ -138,7 +138,7 @@ def plan_prediction(
     shape = (*(() if times is None else (len(times),)), channels, *grid.shape)
     flat = card.z_projection != "none"
     checked, aligned = check_truth(
-        truth or {}, structures, volume, sampling, grid, flat=flat
+        truth or {}, structures, volume, sampling, grid, times, flat=flat
     )
     work = _workload(card, request, sampling, volume, model_shape, shape, len(checked))
     work = _on_device(work, request, stored)

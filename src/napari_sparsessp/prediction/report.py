@@ -49,6 +49,7 @@ class Scaling(_Frozen):
     mean: float
     std: float
     left_out: tuple[int, ...] = ()
+    padding: float = 0.0  # Share of the input that is padding of one value
 
 
 class PlannedMemory(_Frozen):

@@ -45,10 +45,11 @@ def split_pairs(
     pairs: Sequence[Pair], splits: Sequence[str], validation: Validation
 ) -> tuple[list[Pair], list[Pair]]:
     """Divide stacks, or each stack, into training and validation."""
-    shapes = [
-        StackShape(pair.name, pair.labels, pair.looks.shape[1:], split)
-        for pair, split in zip(pairs, splits, strict=True)
-    ]
+    shapes = []
+    for pair, split in zip(pairs, splits, strict=True):
+        depth, height, width = pair.looks.shape[1:]
+        outputs = tuple(f"{label:04}" for label in pair.labels)  # they sort as numbers
+        shapes.append(StackShape(pair.name, outputs, (depth, height, width), split))
     learn: list[Pair] = []
     judge: list[Pair] = []
     for pair, parts in zip(pairs, stack_parts(shapes, validation), strict=True):

@@ -444,7 +444,7 @@ class PairReader:
         if kind == "mask":
             return (resample_yx(planes > 0, pixel, grid) >= 0.5).astype(np.uint8)
         if not np.isfinite(planes).all():
-            raise InputError("it has NaN or infinite values; mend the file")
+            raise InputError("it has NaN or infinite values; repair the file")
         if kind == "target":
             survey = survey_truth(volume)
             if note := survey_note(Path(volume.source).name, {None: survey}):

@@ -420,6 +420,8 @@ class PredictForm(StepForm):
             known = None if view is None else view.ratio
             rows = expectations(state.card, reading, state.channel, known)
         self.input.show_expectations(rows)
+        others = [name for _, name in self.structures.layers]
+        self.topology.show_fit(reading, state.channel, others)
         sized = reading is not None and reading.volume.voxel_size is not None
         step = plan.card.voxel_size[0] if plan is not None and sized else None
         flat = state.card is not None and state.card.z_projection != "none"

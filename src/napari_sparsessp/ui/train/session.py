@@ -32,7 +32,7 @@ from napari_sparsessp.ui.tasks import (
     readable_error,
 )
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainForm, TrainState
-from napari_sparsessp.ui.train.planning import TrainJob, in_words_of_the_dock
+from napari_sparsessp.ui.train.planning import TrainJob
 from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.style import duration_text
 
@@ -314,8 +314,7 @@ class TrainSession(QObject):
         self._end_early("The training stopped: see above.")
         memory = "choose a smaller patch under More, or the CPU"
         readable = readable_error(error, "the training", memory)
-        text = in_words_of_the_dock(str(readable))
-        self._form.foot.message.show_error(text, error_details(readable))
+        self._form.foot.message.show_error(str(readable), error_details(readable))
         self.ended.emit()
 
     def _on_cancelled(self) -> None:

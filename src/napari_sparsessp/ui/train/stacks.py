@@ -339,9 +339,8 @@ class PairsPanel(QWidget):
             "Add another stack", "Train on a second field of view as well."
         )
         self.sample_button = link_button(
-            "No pair at hand? Try a public one",
-            "Bright-field and DNA of an hiPSC colony (Allen Institute); asks before "
-            "it is fetched.",
+            "No pair at hand? Try a simulated one",
+            "A colony of simulated cells with twelve structures; nothing is fetched.",
         )
         self.files = FilesPanel()
         self._layers = QWidget()

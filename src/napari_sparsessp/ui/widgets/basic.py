@@ -30,12 +30,12 @@ from napari_sparsessp.ui.widgets.style import Tones, take_role
 
 
 class Mark(Enum):
-    """How settled a step is. The words are what a screen reader says."""
+    """Whether a step is ready. The words are what a screen reader says."""
 
-    WAITING = "waiting for you"
-    GOOD = "settled"
-    WARN = "works, but look here"
-    BAD = "needs you"
+    WAITING = "not known yet"
+    GOOD = "OK"
+    WARN = "works, with a warning"
+    BAD = "cannot run"
 
 
 # strokes within a circle of radius 1; a stroke of one place is a dot
@@ -116,7 +116,7 @@ class Step(QWidget):
         outer.setContentsMargins(self.GUTTER, 0, 0, 2 if last else 10)
 
     def set_mark(self, mark: Mark) -> None:
-        """Set how settled this step is."""
+        """Show whether this step is ready."""
         self.mark = mark
         self.setAccessibleDescription(mark.value)
         self.update()

@@ -63,7 +63,7 @@ class StructureRow:
     def expected_tip(self) -> str:
         """Return on which images the expected quality was measured."""
         if self.expected is None:
-            return f"The model's card says nothing of it here.\n{_EXPECTED}"
+            return f"No scores recorded for this structure.\n{_EXPECTED}"
         cells = f" ({self.expected.cells})" if self.expected.cells else ""
         where = f"{self.expected.measured_on}{cells}"
         measured = f"R² {r2_text(self.expected.r2)} on {where}."
@@ -73,7 +73,7 @@ class StructureRow:
 
     def score_tip(self, meaning: str) -> str:
         """Return all scores, and what one of them means."""
-        names = ("R²", "PCC", "expected R²")
+        names = ("R²", "PCC", "R² on test cells")
         values = self.score("r2"), self.score("pcc"), self.expected_r2
         pairs = zip(names, values, strict=True)
         scores = [f"{name} {r2_text(v)}" for name, v in pairs if v is not None]
@@ -104,7 +104,7 @@ _SCORES = (
     # a notch on the bar of R² shows what was expected, tool tips say both
     Column(
         "expected",
-        "Expected",
+        "R² on test cells",
         StructureRow.expected_text,
         _EXPECTED,
         kind=Kind.NUMBER,
@@ -113,7 +113,7 @@ _SCORES = (
         ink=lambda _row: "muted",
         sortable=True,
         descending=True,
-        short="Exp.",
+        short="Test R²",
         gives_way=2,
         shown=lambda rows: any(row.expected is not None for row in rows),
     ),
