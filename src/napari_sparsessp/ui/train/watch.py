@@ -155,19 +155,18 @@ def _brightest(truth: np.ndarray) -> int:
     return int(spread.argmax())
 
 
-class TrainWatch(QWidget):
+class TrainWatch(StepColumn):
     """Curves and pictures of the training that runs, or of the last one."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.headline, self.hint = wrapped_label("title"), wrapped_label("muted")
+        super().__init__([self.headline, self.hint], 6)
         self.r2_chart = Chart("minutes", "R²")
         self.r2_chart.setToolTip(_ABOUT_R2)
         self.loss_chart = Chart("minutes", "loss")
         self.loss_chart.setToolTip("Falls while the network learns; lower is better.")
         self.preview = PatchPreview()
         self._headings: dict[QWidget, QLabel] = {}
-        scroll = StepColumn([self.headline, self.hint], 6)
         for title, widget, height in (
             ("R² on the validation region", self.r2_chart, _HIGH),
             ("One patch of the validation region", self.preview, _HIGH),
@@ -177,11 +176,10 @@ class TrainWatch(QWidget):
             heading.setProperty("role", "strong")
             heading.setToolTip(widget.toolTip())
             widget.setFixedHeight(height)
-            scroll.column.addWidget(heading)
-            scroll.column.addWidget(widget)
-        scroll.column.setSpacing(5)
-        scroll.end()
-        in_a_column(self, scroll)
+            self.column.addWidget(heading)
+            self.column.addWidget(widget)
+        self.column.setSpacing(5)
+        self.end()
         self.clear()
 
     def clear(
