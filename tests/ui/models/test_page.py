@@ -93,8 +93,10 @@ def test_scores_say_on_which_cells_and_those_on_real_cells_stand_first(page, car
         "16 colonies": {"r2_at_1": {"dna": 0.74}},
         "dna of 1 real pair(s)": {"at_1": {"r2": -0.09}},
     }
-    page.show_entry(entry(card, scores=scores, training_images=("0" * 64,)))
-    page.show_entry(entry(card, scores=scores, training_images=("0" * 64,)))
+    old = "Of a, with which it began: Has seen one well."
+    one = entry(card, scores=scores, limits=(old,), training_images=("0" * 64,))
+    page.show_entry(one)
+    page.show_entry(one)
     *tables, _ = page.panels
     assert [(one.title.text(), one.grid.accessibleDescription()) for one in tables] == [
         ("R² on real cells", "DNA: -0.09 at r = 1"),
@@ -104,4 +106,6 @@ def test_scores_say_on_which_cells_and_those_on_real_cells_stand_first(page, car
         one.isHidden() for one in page.findChildren(QualityTable) if one not in tables
     )
     assert "dna of 1 real pair" in tables[0].note.text()
-    assert "1 stack of real cells" in "\n".join(told(page))
+    text = "\n".join(told(page))
+    assert "1 stack of real cells" in text
+    assert "• Of a, from which it was fine-tuned: Trained on one well." in text
