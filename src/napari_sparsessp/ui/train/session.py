@@ -351,7 +351,8 @@ def _warnings(result: TrainResult) -> list[str]:
         ]
     if result.best < _HARDLY_BETTER:
         return [
-            "Hardly better than the mean brightness: unreliable. More stacks help "
-            "most; check that transmitted light and fluorescence show the same field."
+            f"{'Worse' if result.best < 0 else 'Hardly better'} than the mean "
+            "brightness: unreliable. More stacks help most; check that transmitted "
+            "light and fluorescence show the same field."
         ]
     return []
