@@ -190,7 +190,7 @@ class TrainWatch(StepColumn):
         self._loss: list[tuple[float, float]] = []
         self.scores: list[tuple[float, float, dict[str, float]]] = []
         self.headline.setText(name or "Nothing has been trained yet")
-        self.hint.setText(
+        self.show_hint(
             "The starting model is validated first."
             if name
             else "Curves and a patch of the validation region come during training."
@@ -201,6 +201,21 @@ class TrainWatch(StepColumn):
             chart.set_labels("steps" if in_steps else "minutes", y)
         for widget in self._headings:
             self._show(widget, False)
+
+    def show_hint(self, text: str) -> None:
+        """Show a sentence below the headline."""
+        self.hint.setText(text)
+        self._fit_hint()
+
+    def _fit_hint(self) -> None:
+        """Keep room for all lines: a column that scrolls gives one to each text."""
+        width = self.column.contentsRect().width()
+        self.hint.setMinimumHeight(max(self.hint.heightForWidth(width), 0))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the hint to the new width."""
+        super().resizeEvent(event)
+        self._fit_hint()
 
     def _show(self, widget: QWidget, on: bool = True) -> None:
         widget.setVisible(on)
@@ -236,7 +251,7 @@ class TrainWatch(StepColumn):
         before, best = self.scores[0][1], max(score for _, score, _ in self.scores)
         gain = f"→ {r2_text(best)}" if best > before else "before training"
         self.headline.setText(f"{self._name}: R² {r2_text(before)} {gain}")
-        self.hint.setText(_OVERFITS if self.overfits() else "")
+        self.show_hint(_OVERFITS if self.overfits() else "")
 
     def show_preview(self, preview: "Preview") -> None:
         """Show the network's prediction of the patch as it is now."""
