@@ -403,18 +403,24 @@ def _checked(sizes: Sequence[float], count: int) -> tuple[float, ...]:
     return values
 
 
-HASHED_PLANES = 5
+HASHED = (5, 1024, 1024)
+"""Planes, rows and columns, at most, that tell a stack from all others."""
 
 
 def content_hash(volume: Volume) -> str:
     """Return a SHA-256 of what one channel shows, whatever file or type holds it.
 
-    Over its size and five planes spread over the depth, as float32; of a time-lapse,
-    those of the first time point.
+    Over its size, and as float32 the middle of five planes that are spread over the
+    depth; of a time-lapse, of its first time point.
     """
     volume = volume.time(0)
-    depth = volume.sizes["Z"]
-    some = np.linspace(0, depth - 1, min(depth, HASHED_PLANES)).round()
     digest = hashlib.sha256(repr(volume.shape).encode())
-    digest.update(volume.planes(some.astype(int)).astype("<f4").tobytes())
+    depth, *size = volume.shape
+    some = np.linspace(0, depth - 1, min(depth, HASHED[0])).round().astype(int)
+    starts = [max(0, n - most) // 2 for n, most in zip(size, HASHED[1:], strict=True)]
+    rows, columns = (
+        slice(start, start + most)
+        for start, most in zip(starts, HASHED[1:], strict=True)
+    )
+    digest.update(volume.region(some, rows, columns).astype("<f4").tobytes())
     return digest.hexdigest()

@@ -74,6 +74,7 @@ def evaluate(
     """Score a prediction against its truth, structure by structure."""
     from napari_sparsessp.evaluation.agreement import on_the_same_grid, score_times
     from napari_sparsessp.io.reading import load_volume
+    from napari_sparsessp.prediction.domain_shift import SEEN
 
     console = console_of(context)
     check_output(report, overwrite)
@@ -84,6 +85,8 @@ def evaluate(
             warnings.append(text)
             console.warning(text)
 
+    if _learned_from(prediction):
+        warn(SEEN)
     predicted, expected = (
         load_volume(path, channel=name_or_index(name), need_channel=False)
         for path, name in ((prediction, channel), (truth, truth_channel))
@@ -127,6 +130,17 @@ def _reading(prediction: str, truth: str) -> Iterator[None]:
             f"cannot read the voxels of {prediction} or {truth} ({error}); one of "
             "them may be damaged"
         ) from error
+
+
+def _learned_from(path: str) -> bool:
+    """Whether a prediction says that its model learned from this very stack."""
+    from napari_sparsessp.io.writing import read_provenance
+    from napari_sparsessp.prediction.domain_shift import SEEN
+
+    try:
+        return SEEN in (read_provenance(path) or {}).get("warnings", ())
+    except InputError:  # a format that can hold none
+        return False
 
 
 def _pairs(predicted: Volume, expected: Volume) -> list[tuple[str, Volume, Volume]]:
@@ -261,6 +275,7 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Sweep) -> None:
     from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.models.library import read_card
+    from napari_sparsessp.prediction.domain_shift import SEEN, was_trained_on
 
     card = read_card(asked.model, asked.topology)
     console.progress(f"opening {asked.input}")
@@ -276,6 +291,8 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Sweep) -> None:
     findings = SweepResults(runs, pictures=job.out is not None)
     for warning in dict.fromkeys(text for run in runs for text in run.plan.warnings):
         console.warning(warning)
+    if was_trained_on(card, stack):
+        console.warning(SEEN)
     console.progress("loading the model")
 
     from napari_sparsessp.models.library import load_model

@@ -131,6 +131,11 @@ _OTHER_LIGHT = {
 SEEN = "this stack was used to train the model; its scores say nothing about new cells"
 
 
+def was_trained_on(card: ModelCard, volume: Volume) -> bool:
+    """Whether a model learned from this very stack (one channel)."""
+    return bool(card.training_images) and content_hash(volume) in card.training_images
+
+
 def check(plan: Plan) -> tuple[str, ...]:
     """Describe in what an image is unlike the data that the model learned from.
 
@@ -140,9 +145,7 @@ def check(plan: Plan) -> tuple[str, ...]:
     InputError: the image is damaged.
     """
     card = plan.card
-    seen: tuple[str, ...] = ()
-    if card.training_images and content_hash(plan.volume) in card.training_images:
-        seen = (SEEN,)
+    seen = (SEEN,) if was_trained_on(card, plan.volume) else ()
     if not card.familiarity:
         return seen
     traits, distance = measure(plan)
