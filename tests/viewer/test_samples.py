@@ -58,7 +58,7 @@ def test_a_fetched_sample_opens_from_the_menu(viewer, key, names):
     viewer.open_sample("napari-sparsessp", key)
     light, *truths = viewer.layers
     assert light.name == f"{key} · {names[0]}"
-    assert [layer.name for layer in truths] == [f"{one} · truth" for one in names[1:]]
+    assert [one.name for one in truths] == [f"{key} · {x} · truth" for x in names[1:]]
     assert [layer.visible for layer in truths] == [False] * len(truths)
     assert light.data.dtype == np.uint16
     assert light.axis_labels[-3:] == ("z", "y", "x")

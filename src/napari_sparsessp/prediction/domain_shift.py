@@ -5,6 +5,7 @@ it invents. So a few traits of the measured planes are held against the range
 that they had in what the model learned from, which its card keeps.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import product
 
@@ -219,15 +220,21 @@ def _pieces(volume: Volume, planes: list[int], plan: Plan) -> list[np.ndarray]:
 
 def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
     """Compare the channel's name with the model's modality."""
-    words = " ".join(volume.channel_names).lower().replace("-", "").split()
-    for light, known in _OTHER_LIGHT.items():
-        if light != card.modality and any(word in known for word in words):
-            return [
-                f"the channel is called {volume.channel_names[0]!r}, and {card.id} "
-                f"learned from {card.modality}: if it is {light}, what is predicted "
-                "means nothing; choose the transmitted-light channel"
-            ]
-    return []
+    light = light_named(" ".join(volume.channel_names))
+    if light in ("", card.modality):
+        return []
+    return [
+        f"the channel is called {volume.channel_names[0]!r}, and {card.id} "
+        f"learned from {card.modality}: if it is {light}, what is predicted "
+        "means nothing; choose the transmitted-light channel"
+    ]
+
+
+def light_named(name: str) -> str:
+    """Return how a channel was recorded, by its name; "" where that does not say."""
+    words = set(re.findall("[a-z0-9]+", name.lower().replace("-", "")))
+    lights = (light for light, known in _OTHER_LIGHT.items() if words & set(known))
+    return next(lights, "")
 
 
 def _recording(traits: dict[str, float]) -> list[str]:

@@ -1,13 +1,15 @@
 """The names of napari that moved, are private, or that its plugin proxy hides."""
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDialog, QListWidget, QMainWindow, QWidget
+
+from napari_sparsessp.ui.tasks import gc_paused
 
 _PLUGIN = "napari-sparsessp"
 _PAGE = "SparseSSP"
@@ -58,11 +60,8 @@ def drawn_once(viewer: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # it collects garbage then, for the drivers of some cards
-        try:
+        with gc_paused():  # it collects garbage then, for the drivers of some cards
             events.end_batch()
-        finally:
-            gc.unfreeze()
 
 
 def set_shown(layer: Any, on: bool) -> None:
@@ -93,14 +92,14 @@ def follow_layers(viewer: Any, owner: QWidget, slot: Callable[..., None]) -> Non
     emitters = [events.inserted, events.removed, events.reordered, events.renamed]
     for emitter in emitters:
         emitter.connect(slot)
-    method = weakref.WeakMethod(slot)
+    # the viewer outlives its docks; a closure might be garbage before it is called
+    owner.destroyed.connect(partial(_disconnect, emitters, weakref.WeakMethod(slot)))
 
-    def release(*_: object) -> None:  # the viewer outlives its docks
-        if (living := method()) is not None:
-            for emitter in emitters:
-                emitter.disconnect(living)
 
-    owner.destroyed.connect(release)
+def _disconnect(emitters: list[Any], method: Any, *_: object) -> None:
+    if (slot := method()) is not None:
+        for emitter in emitters:
+            emitter.disconnect(slot)
 
 
 def plugin_settings() -> Any | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from napari_sparsessp.io.samples import (
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.layers.contrast import light_limits_of, limits_of
 from napari_sparsessp.ui.layers.metadata import TRUTH_SUFFIX
-from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
+from napari_sparsessp.ui.layers.reading import LayerData, layers_of
 from napari_sparsessp.ui.napari_compat import show_warning
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.tasks import readable_error
@@ -43,9 +42,13 @@ DENSE, SPARSE = "dense_colony", "sparse_colony"
 
 
 def _colony(name: str, *, dense: bool) -> list[LayerData]:
-    light, truth = map(_read, sample_paths(dense=dense))
-    light = light.with_(channel_names=("bright-field",), name=name)
-    stacks = layers_of(light), layers_of(truth.with_(name=name), suffix=TRUTH_SUFFIX)
+    from napari_sparsessp.io.reading import load_volume
+
+    light, truth = map(load_volume, sample_paths(dense=dense))
+    named = {"channel_names": ("bright-field",), "name": name}
+    light = light.with_(array=light.numpy(), **named)
+    truth = truth.with_(array=truth.numpy(), name=name)
+    stacks = layers_of(light), layers_of(truth, suffix=TRUTH_SUFFIX)
     return [_with_contrast(layer) for layers in stacks for layer in layers]
 
 
@@ -68,7 +71,7 @@ def sample_layers(key: str) -> list[LayerData]:
     first, *others = stacks
     layers = [_with_contrast(one) for one in layers_of(first, suffix=TRUTH_SUFFIX)]
     for truth in others:
-        layers += _stains(truth)
+        layers += _stains(truth, first.name)
     return layers
 
 
@@ -115,31 +118,19 @@ def _with_contrast(layer: LayerData) -> LayerData:
     return data, attributes | {"contrast_limits": measure(stack)}, kind
 
 
-def _stains(truth: Volume) -> list[LayerData]:
+def _stains(truth: Volume, name: str) -> list[LayerData]:
     """Return a hidden layer for each channel of a truth, named by structure."""
-    layers: list[LayerData] = []
-    for id_ in truth.channel_names:
-        one = truth.channel(id_)
-        attributes = {
-            "name": f"{structure_or_custom(id_).label}{TRUTH_SUFFIX}",
+    layers = []
+    for id_, (data, attributes, kind) in zip(
+        truth.channel_names, layers_of(truth, visible=False), strict=True
+    ):
+        look = {
+            "name": f"{name} · {structure_or_custom(id_).label}{TRUTH_SUFFIX}",
             "colormap": preferences().colour(id_),
             "blending": "additive",
-            "visible": False,
-            "contrast_limits": limits_of(one.array),
-            **spatial_attributes(one),
         }
-        layers.append((one.array, attributes, "image"))
+        layers.append(_with_contrast((data, attributes | look, kind)))
     return layers
-
-
-def _read(path: Path) -> Volume:
-    """Read a bundled file by the quickest way."""
-    import tifffile
-
-    from napari_sparsessp.io.reading import load_volume
-
-    volume = load_volume(path)
-    return volume.with_(array=tifffile.imread(path).reshape(volume.shape))
 
 
 _COLONIES = {  # title and what it is for

@@ -99,7 +99,8 @@ def rows(card, shape=(8, 16, 16), channel=None, ratio=None, **changes):
 
 
 def test_a_fitting_stack_is_all_green(card):
-    found = rows(card(), scale=(1.16, 0.29, 0.29), units=UM, ratio=4.0)
+    place = {"scale": (1.16, 0.29, 0.29), "units": UM, "name": "a · Bright-field"}
+    found = rows(card(), ratio=4.0, **place)
     assert [row.mark for row in found] == [Mark.GOOD] * 3
     assert [row.name for row in found] == ["Voxel size", "Planes", "Channel"]
 
@@ -133,7 +134,10 @@ SIZE, PLANES, CHANNEL = range(3)
         (PLANES, (8,), {"ratio": 1.0}, Mark.WARN, "choose r = 8 and simulate it"),
         (PLANES, (1,), {"ratio": 4.0}, Mark.WARN, "fewer planes than the model needs"),
         (CHANNEL, (1,), {"shape": (3, 8, 16, 16)}, Mark.BAD, ""),
-        (CHANNEL, (1,), {"shape": (3, 8, 16, 16), "channel": 1}, Mark.GOOD, ""),
+        (CHANNEL, (1,), {"shape": (3, 8, 16, 16), "channel": 1}, Mark.WAITING, ""),
+        (CHANNEL, (1,), {"name": "a · Phase contrast"}, Mark.WARN, "is phase contrast"),
+        (CHANNEL, (1,), {"name": "phase_1 · Bright field"}, Mark.GOOD, ""),
+        (CHANNEL, (1,), {"name": "stack"}, Mark.WAITING, "does not say"),
     ],
 )
 def test_what_does_not_fit_is_marked_and_advised(card, row, ratios, layer, mark, words):

@@ -300,7 +300,7 @@ def _profile(
 
 
 def _number(value: float | None) -> str:
-    if value is None:
+    if value is None or np.isnan(value):
         return "–"
     text = f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
     return local(text).replace("-", "\u2212")

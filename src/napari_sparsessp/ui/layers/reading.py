@@ -290,8 +290,10 @@ def layers_of(
         if volume.source:
             shown = number if "C" in volume.axes else None
             attributes["metadata"] = FilePlace(volume.source, None, shown).metadata()
-        label = " · ".join(filter(None, [volume.name, name])) or "image"
-        attributes |= {"name": label + suffix * (structure is not None)}
+        if structure is not None and suffix:
+            name = f"{structure.label}{suffix}"
+        label = " · ".join(filter(None, [volume.name, name]))
+        attributes["name"] = label or "image"
         if structure is not None:
             attributes |= {
                 "colormap": preferences().colour(structure.id),

@@ -380,6 +380,8 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
     if seen.reading is not None:
         rows = expectations(stack.card, seen.reading, stack.channel, None)
     form.input.show_expectations(rows)
+    others = [name for _, name in form.structures.layers]
+    form.topology.show_fit(seen.reading, stack.channel, others)
     ratios = [ratio for ratio in choice.ratios if ratio > 1]
     which = listed(list(map(str, ratios))) if ratios else "r"
     form.ratio_step.set_headline(f"z-sampling: <b>1 plane in {which}</b>")

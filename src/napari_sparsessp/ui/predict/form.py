@@ -361,7 +361,9 @@ class PredictForm(StepForm):
             (self.device_step, [self.options]),
         ]
         self.arrange(steps, PredictFoot(), below=0)
-        self.table.horizontalHeader().sectionResized.connect(self._show_caption)
+        # a column still counts as shown when its header says that it goes
+        fitted = single_shot(self, self._show_caption)
+        self.table.horizontalHeader().sectionResized.connect(lambda *_: fitted.start())
         # once the options have their size
         unfolded = single_shot(self, self._to_options)
         self.options.more_button.clicked.connect(lambda _on: unfolded.start())
@@ -417,6 +419,8 @@ class PredictForm(StepForm):
             known = None if view is None else view.ratio
             rows = expectations(state.card, reading, state.channel, known)
         self.input.show_expectations(rows)
+        others = [name for _, name in self.structures.layers]
+        self.topology.show_fit(reading, state.channel, others)
         sized = reading is not None and reading.volume.voxel_size is not None
         step = plan.card.voxel_size[0] if plan is not None and sized else None
         flat = state.card is not None and state.card.z_projection != "none"
@@ -458,7 +462,7 @@ class PredictForm(StepForm):
             }
         )
 
-    def _show_caption(self, *_: object) -> None:
+    def _show_caption(self) -> None:
         """Let the column of expected scores and its caption go and stay together."""
         there = "expected" in self.table.shown_columns()
         self.measured_note.setVisible(there and bool(self.measured_note.text()))

@@ -101,12 +101,16 @@ class Stamp:
             self._pixels: Callable[[], Any] = weakref.ref(pixels)
         except TypeError:
             self._pixels = lambda: pixels
-        self._place = tuple(layer.scale), tuple(layer.translate)
+        self._place = _place_of(layer)
 
     def holds(self, layer: Any) -> bool:
         """Return whether a layer is still as it was."""
-        place = tuple(layer.scale), tuple(layer.translate)
-        return self._pixels() is pixels_of(layer) and self._place == place
+        return self._pixels() is pixels_of(layer) and self._place == _place_of(layer)
+
+
+def _place_of(layer: Any) -> list[bytes]:
+    names = ("scale", "translate", "rotate", "shear", "affine")
+    return [np.asarray(getattr(layer, name), float).tobytes() for name in names]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +121,7 @@ class PendingLayer:
     view: np.ndarray
     place: dict[str, Any]
     about: dict[str, Any]
-    made_of: dict[str, "Stamp"]
+    made_of: dict[str, Stamp]
     visible: bool
     old: str | None
 
@@ -287,15 +291,9 @@ class PredictionLayers(QObject):
 
     def other_runs(self) -> list[Any]:
         """Return what other runs made of the stack, uncertainties included."""
-        own = self.all()
-        sources = {run_of(one).source for one in own.values()}
-        keys = set(self._keys.values())
-        return [
-            one
-            for source in sources
-            for one in made_from(self._viewer, source)
-            if layer_key(one) not in keys
-        ]
+        own = next(iter(self.all().values()), None)
+        made = [] if own is None else made_from(self._viewer, run_of(own).source)
+        return [one for one in made if layer_key(one) not in self._keys.values()]
 
     def run_text(self) -> str:
         """Say what the layers were made with; "" where there are none."""
@@ -444,7 +442,8 @@ def _name(layer: Any, source: Any, *, among_others: bool) -> str:
     name = first_look(about["structure"], about["role"])["name"]
     if among_others:
         name = f"{name.removesuffix(' · predicted')} · {run.text()}"
-    return " · ".join(filter(None, [name, stack_name(source)]))
+    place = "" if source is None else stack_name(source)  # deleted meanwhile
+    return " · ".join(filter(None, [name, place]))
 
 
 def _rename(layer: Any, source: Any) -> None:

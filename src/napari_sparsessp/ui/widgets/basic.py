@@ -32,7 +32,7 @@ from napari_sparsessp.ui.widgets.style import Tones, take_role
 class Mark(Enum):
     """Whether a step is ready. The words are what a screen reader says."""
 
-    WAITING = "waiting for you"
+    WAITING = "not known yet"
     GOOD = "OK"
     WARN = "works, with a warning"
     BAD = "cannot run"

@@ -17,6 +17,7 @@ from napari_sparsessp.ui.widgets.basic import (
     small_label,
 )
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.numbers import local
 from napari_sparsessp.ui.widgets.style import Tones, mix
 
 
@@ -88,7 +89,7 @@ class ZAxisDrawing(QWidget):
         left, right = "first plane", "last plane"
         if view is not None and self._step is not None:
             left = "z = 0"
-            right = f"{self._step * max(view.depth - 1, 0):.1f} µm"
+            right = local(f"{self._step * max(view.depth - 1, 0):.1f} µm")
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, left)
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, right)
         if view is not None and self._position is not None:
@@ -113,7 +114,7 @@ class ZAxisDrawing(QWidget):
         kind = "measured" if plane in self._view.measured_planes else "predicted"
         where = f"plane {plane}"
         if self._step is not None:
-            where = f"{plane * self._step:.1f} µm"
+            where = local(f"{plane * self._step:.1f} µm")
         return f"{where}, {kind}"
 
     def _ask(self, x: float) -> None:

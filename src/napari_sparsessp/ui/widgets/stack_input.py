@@ -31,8 +31,9 @@ from napari_sparsessp.ui.widgets.basic import (
     small_label,
 )
 from napari_sparsessp.ui.widgets.card_text import ratios_text
+from napari_sparsessp.ui.widgets.fit import contrast_named
 from napari_sparsessp.ui.widgets.forms import Form
-from napari_sparsessp.ui.widgets.numbers import read_number, write_number
+from napari_sparsessp.ui.widgets.numbers import local, read_number, write_number
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -68,7 +69,7 @@ def _sizes_text(size: Sequence[float]) -> str:
     numbers = (
         f"{v:.2f}".rstrip("0").rstrip(".") if v >= 0.1 else f"{v:.3g}" for v in size
     )
-    return _TIMES.join(numbers) + " µm"
+    return local(_TIMES.join(numbers)) + " µm"
 
 
 def expectations(
@@ -163,17 +164,22 @@ def _channels(
 ) -> tuple[str, str, Mark, str]:
     count = reading.volume.sizes.get("C", 1)
     expected = "1" if card is None else card.modality
-    if count == 1:
-        advice = (
-            f"One channel. The model learnt from {expected} images: others may work, "
-            "but check them."
-        )
-        return "1", expected, Mark.GOOD, advice
-    if channel is None:
+    if count > 1 and channel is None:
         return str(count), expected, Mark.BAD, "Choose the channel above."
-    names = reading.volume.channel_names
-    name = names[channel] if names else f"number {channel}"
-    return f"{name} of {count}", expected, Mark.GOOD, "The others are not used."
+    light, names = contrast_named(reading, channel), reading.volume.channel_names
+    found = light or "1"
+    if count > 1:
+        found = f"{names[channel or 0] if names else f'number {channel}'} of {count}"
+    if card is None or light == card.modality:
+        return found, expected, Mark.GOOD, "The contrast that the model learned from."
+    if light:
+        advice = (
+            f"By its name this is {light}, and the model learned from {expected}: "
+            "choose another channel or model, or trust nothing of it."
+        )
+        return found, expected, Mark.WARN, advice
+    advice = f"The name does not say the contrast; the model learned from {expected}."
+    return found, expected, Mark.WAITING, advice
 
 
 class ExpectationTable(QFrame):
