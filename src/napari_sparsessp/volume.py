@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ class Volume:
         Whether the origin along (z, y, x) is known, or just 0.
     notes
         What was assumed when it was read, for the user.
+    time_step
+        Seconds between time points; None where it is not known.
     """
 
     array: Any
@@ -78,6 +81,7 @@ class Volume:
     plane_z: tuple[tuple[float, ...], ...] = ()
     placed: tuple[bool, bool, bool] = (True, True, True)
     notes: tuple[str, ...] = ()
+    time_step: float | None = None
 
     def __post_init__(self) -> None:
         """Check that axes, shape, names and sizes belong together."""
@@ -133,9 +137,8 @@ class Volume:
         if not self.plane_z:
             return self._take("C", index, channel_names=names)
         heights = self.plane_z[index]
-        origin, kept = (heights[0], *self.origin[1:]), (heights,)
-        if even_step(heights) is not None:
-            kept = ()
+        kept = () if even_step(heights) is not None else (heights,)
+        origin = (heights[0], *self.origin[1:])
         return self._take("C", index, channel_names=names, origin=origin, plane_z=kept)
 
     def time(self, index: int) -> Volume:
@@ -203,16 +206,16 @@ class Volume:
         origin, moved = list(self.origin), []
         own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
         for axis, letter in enumerate("zyx"):
-            if self.placed[axis] and other.placed[axis]:
+            if self.placed[axis] == other.placed[axis]:
                 continue
-            if self.origin[axis] != other.origin[axis]:
-                edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
-                origin[axis] = other.origin[axis] + edges
+            edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
+            origin[axis] = other.origin[axis] + edges
+            if abs(origin[axis] - self.origin[axis]) > 1e-6:
                 moved.append(letter)
         if not moved:
             return self, ""
-        what = self.name or "the second image"
-        return replace(self, origin=tuple(origin)), (
+        what, (z, y, x) = self.name or "the second image", origin
+        return replace(self, origin=(z, y, x)), (
             f"the position in {', '.join(moved)} is recorded in one of two files only: "
             f"{what} was laid on the other's field"
         )
@@ -253,8 +256,12 @@ class Volume:
                 raise
             text = f"{error}".strip().splitlines()
             reason = text[0][:200] if text else type(error).__name__
+            advice = "copy or export it again"
+            if missing := missing_module(error):
+                reason = f"its reader needs {missing}, which is not installed"
+                advice = f"pip install {missing}"
             raise InputError(
-                f"{what} cannot be read to its end ({reason}); copy or export it again"
+                f"{what} cannot be read to its end ({reason}); {advice}"
             ) from error
 
     def _take(self, axis: str, index: int, **changes: Any) -> Volume:
@@ -262,6 +269,14 @@ class Volume:
         array = _lazy(self.array)[(slice(None),) * place + (index,)]
         axes = self.axes.replace(axis, "")
         return replace(self, array=array, axes=axes, **changes)
+
+
+def missing_module(error: Exception) -> str:
+    """Return the package without which a reader failed; "" for other failures."""
+    if isinstance(error, ImportError):
+        return (error.name or str(error)).partition(".")[0].replace("_", "-")
+    found = re.search(r"requires the '(\w+)' package", str(error))
+    return found[1] if found else ""
 
 
 def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -> int:
@@ -338,6 +353,7 @@ def _computed(array: Any) -> np.ndarray:
     if isinstance(array, np.ndarray) or not hasattr(array, "dask"):
         return np.asarray(array)
     import os
+    from concurrent.futures import ThreadPoolExecutor
 
     from dask.base import get_scheduler
 
@@ -346,8 +362,9 @@ def _computed(array: Any) -> np.ndarray:
     largest = math.prod(max(sizes, default=1) for sizes in array.chunks)
     fitting = WORKERS_SHARE // max(1, largest * array.dtype.itemsize)
     workers = max(1, min(os.cpu_count() or 1, fitting))
-    how = {"scheduler": "threads", "num_workers": workers}
-    return np.asarray(array.compute(**how))
+    # Not dask's own pool, which is kept: of a forked process, its threads are gone.
+    with ThreadPoolExecutor(workers) as pool:
+        return np.asarray(array.compute(scheduler="threads", pool=pool))
 
 
 def even_step(heights: Sequence[float]) -> float | None:

@@ -273,7 +273,8 @@ def test_the_command_line_gives_the_numbers_that_python_gives(
     assert scales[0] == scales[1]
     if "normalisation" in fields:
         mean, std = fields["normalisation"]
-        assert scales[0] == [{"mean": mean, "std": std, "left_out": []}] * 2
+        given = {"mean": mean, "std": std, "left_out": [], "padding": 0}
+        assert scales[0] == [given] * 2
 
 
 def test_the_file_keeps_the_scale_and_the_planes_that_took_no_part(

@@ -26,8 +26,9 @@ from pydantic import (
 )
 
 from napari_sparsessp.errors import InputError, OutputError, invalid_field
+from napari_sparsessp.files import beside
+from napari_sparsessp.io.calibration import ATTRIBUTE
 from napari_sparsessp.io.ome import (
-    ATTRIBUTE,
     CHUNK,
     blocks,
     create_levels,
@@ -226,7 +227,7 @@ def write_layers(
     if kind_of(path) != "zarr":
         raise OutputError(f"{path.name} is no folder; end the name in .ome.zarr")
     images, records = _sorted_out(layers)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = beside(path, f"{os.getpid()}.partial")
     try:
         _write(partial, path.name.split(".")[0], images, records, progress)
         check_output(path)  # a rename would take the place of an empty folder

@@ -9,7 +9,7 @@ is kept as far as memory allows, for the tiles to the right and below.
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -111,10 +111,11 @@ def read_stack(
         plan.model_shape[1:],
     )
     read = _read_whole if _fits(plan, volume) else _read_by_region
+    padded = known is None or known.padding > 0  # or nothing is known of it yet
     if plan.request.normalisation is not None:
         known = Normalisation(*plan.request.normalisation)
     try:
-        pixels, scale = read(plan, volume, lateral, progress, known)
+        pixels, scale = read(plan, volume, lateral, progress, known, padded=padded)
     except InputError as error:
         if time is None:
             raise
@@ -136,10 +137,12 @@ def _read_whole(
     lateral: LateralResampling,
     progress: Progress,
     known: Normalisation | None,
+    *,
+    padded: bool,
 ) -> "tuple[Pixels, Normalisation]":
     planes = volume.planes(plan.view.planes)
     count, height, width = planes.shape
-    value = padding_value([planes[k] for k in probes(range(count))])
+    value = padding_value(planes[probes(range(count))]) if padded else None
     survey = Survey((count, height, width), plan.card.scaling, value)
     bad = {}
     for index, plane in enumerate(planes):
@@ -147,7 +150,7 @@ def _read_whole(
         if where is not None:
             bad[index] = where
     _check_invalid(plan, survey.invalid, height * width)
-    scale = known or survey.result()
+    scale = replace(known or survey.result(), padding=survey.padding)
     size = _padded(plan)
     padding = [(0, b - a) for a, b in zip(lateral.size, size, strict=True)]
     result = np.empty((count, *size), np.float32)
@@ -159,9 +162,7 @@ def _read_whole(
             invalid[index] = lateral(bad[index].astype(np.float32)) > 0
         result[index] = np.pad(normalised(lateral(plane), scale), padding, mode="edge")
     whole = tuple(range(count)), (slice(0, size[0]), slice(0, size[1]))
-    pixels = Pixels(lateral, scale, block=_Area(*whole, result, invalid))
-    pixels.padding = survey.padding
-    return pixels, scale
+    return Pixels(lateral, scale, block=_Area(*whole, result, invalid)), scale
 
 
 def _read_by_region(
@@ -170,11 +171,15 @@ def _read_by_region(
     lateral: LateralResampling,
     progress: Progress,
     known: Normalisation | None,
+    *,
+    padded: bool,
 ) -> "tuple[Pixels, Normalisation]":
     planes = plan.view.planes
     source = DecodedPlanes(volume, planes, _share(plan) // KEPT_PART)
     height, width = volume.shape[-2:]
-    value = padding_value(list(volume.planes(probes(planes))))
+    value = None
+    if padded and 4 * height * width <= max(AT_ONCE, _share(plan)):
+        value = padding_value(volume.planes([k])[0] for k in probes(planes))
     survey = Survey((len(planes), height, width), plan.card.scaling, value)
     whole_numbers = np.dtype(volume.array.dtype).kind in "bui"
     if known is None or not whole_numbers or value is not None:
@@ -182,10 +187,10 @@ def _read_by_region(
             progress(plane, len(planes), "reading")
             survey.add(plane, row, values)
     _check_invalid(plan, survey.invalid, height * width)
-    scale = known or survey.result()
+    scale = replace(known or survey.result(), padding=survey.padding)
     mask = bool(survey.invalid.any() or survey.padding)
     pixels = Pixels(lateral, scale, source, mask=mask)
-    pixels.padding, pixels.inside = survey.padding, survey.inside
+    pixels.inside = survey.inside
     return pixels, scale
 
 
@@ -218,7 +223,7 @@ def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
     where = int(np.argmax(invalid > 0))
     raise InputError(
         f"the image has {int(invalid.sum())} NaN or infinite values, first in plane "
-        f"{plan.view.planes[where]}; mend the file, or ask to mask them "
+        f"{plan.view.planes[where]}; repair the file, or ask to mask them "
         "(--mask-invalid)"
     )
 
@@ -392,7 +397,6 @@ class Pixels:
         self._reader = ThreadPoolExecutor(1, "read-ahead")
         self._coming: Future[_Area] | None = None
         self._block = block
-        self.padding = 0.0  # Share of the stack
         self.inside: np.ndarray | None = None  # As `Survey` has it, to read by region
 
     def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:

@@ -33,9 +33,9 @@ DARK = 0.05
 level lies outside what they hold: the shutter was closed, or nearly all is saturated.
 """
 
-PADDING = 0.002
-"""Share of a plane, at least, that one value fills from the border inwards where a
-stack was shifted, rotated or stitched."""
+PADDING = 0.002, 0.5
+"""Share of a plane that one value fills from the border inwards where a stack was
+shifted, rotated or stitched. More is rather the background of a few objects."""
 
 CLIFF = 0.05
 """Step at the edge of padding, at least, in the width of the image's own values. Light
@@ -59,6 +59,7 @@ class Normalisation:
     std: float
     # Which of the measured planes are empty or saturated: they took no part
     left_out: tuple[int, ...] = ()
+    padding: float = 0.0  # Share that is padding of one value at the border
 
 
 class Survey:
@@ -107,7 +108,8 @@ class Survey:
     @property
     def padding(self) -> float:
         """Share of the stack that is padding."""
-        return 1 - float(np.diff(self.inside).sum()) / math.prod(self._shape)
+        total = math.prod(self._shape)
+        return (total - int(np.diff(self.inside).sum())) / total
 
     def result(self) -> Normalisation:
         """Mean and deviation of what was counted, all of the stack."""
@@ -128,8 +130,8 @@ class Survey:
                 "differences are lost in 32-bit numbers; subtract that level first"
             )
         if self._scaling == "none":
-            return Normalisation(0.0, 1.0)
-        return Normalisation(mean, std, left_out)
+            return Normalisation(0.0, 1.0, padding=self.padding)
+        return Normalisation(mean, std, left_out, self.padding)
 
     def sampled(self) -> list[np.ndarray]:
         """Return some values of each plane; NaN where invalid."""
@@ -172,7 +174,7 @@ def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
     return tuple(index for index, is_flat in enumerate(flat) if is_flat)
 
 
-def padding_value(planes: Sequence[np.ndarray]) -> float | None:
+def padding_value(planes: Iterable[np.ndarray]) -> float | None:
     """Return the value with which whole planes are padded at their border, if any."""
     for plane in planes:
         border = np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
@@ -183,12 +185,15 @@ def padding_value(planes: Sequence[np.ndarray]) -> float | None:
         outside = beyond(image_spans(plane, value), slice(0, plane.shape[1]))
         grown = np.pad(outside, 1)
         grown = grown[2:, 1:-1] | grown[:-2, 1:-1] | grown[1:-1, 2:] | grown[1:-1, :-2]
-        edge, rest = plane[grown & ~outside], plane[~outside]
-        rest = rest[np.isfinite(rest)]
-        if outside.mean() < PADDING or not edge.size or not rest.size:
+        edge, rest = (
+            part[np.isfinite(part)]
+            for part in (plane[grown & ~outside], plane[~outside])
+        )
+        enough = max(16, PADDING[0] * plane.size) <= outside.sum()
+        if not enough or outside.mean() > PADDING[1] or not edge.size or not rest.size:
             continue
         width = float(np.ptp(np.percentile(rest, (1, 99))))
-        cliff = float(np.nanmedian(np.abs(edge - value)))
+        cliff = float(np.median(np.abs(edge - value)))
         if np.mean(rest == value) < 0.01 and cliff > CLIFF * width > 0:
             return value
     return None
@@ -221,10 +226,15 @@ def plane_list(by_time: Mapping[int | None, Iterable[int]]) -> str:
     if not found:
         return ""
     time, planes = next(iter(found.items()))
-    ends = [k for k in planes if {k - 1, k + 1} - {*planes}]
-    runs = [f"{k}–" if k + 1 in planes else f"{k}, " for k in ends]
-    which = "".join(runs[:8]).rstrip(", ") + ", …" * (len(runs) > 8)
-    text = f"plane{'s' if len(planes) > 1 else ''} {which}"
+    runs: list[list[int]] = []
+    for plane in planes:
+        if runs and runs[-1][1] == plane - 1:
+            runs[-1][1] = plane
+        else:
+            runs.append([plane, plane])
+    which = [f"{first}–{last}" if last > first else str(first) for first, last in runs]
+    which = which[:8] + ["…"] * (len(runs) > 8)
+    text = f"plane{'s' if len(planes) > 1 else ''} {', '.join(which)}"
     if time is not None:
         text += f" of time point {time}"
     return text + f" (and planes of {len(found) - 1} more)" * (len(found) > 1)

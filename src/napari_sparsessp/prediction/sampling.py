@@ -70,7 +70,7 @@ def plan_sampling(
             f"pixels of {own:g} µm cannot be meant for model {card.id}, which was "
             f"made for {model:g} µm; correct the voxel size"
         )
-    if request.voxel_size is None and known and own > CAMERA_FACTOR * model:
+    if request.voxel_size is None and own > CAMERA_FACTOR * model:
         raise InputError(
             f"the file says pixels of {own:g} µm, so that the result would have "
             f"{factor**2:.0f} times as many as the image: this looks like the pixel of "
