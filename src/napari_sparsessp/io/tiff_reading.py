@@ -240,7 +240,8 @@ def plane_files(path: Any) -> list[Path]:
 
 def open_planes(files: Sequence[Path]) -> Source:
     """Open TIFFs of one plane each as a stack."""
-    pages, kinds, found = [], set(), Calibration()
+    pages, found = [], Calibration()
+    kinds: set[Any] = set()
     for file in files:
         with _opened(file) as tif:
             kind = tif.series[0].shape, tif.series[0].dtype
