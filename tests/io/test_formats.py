@@ -100,6 +100,9 @@ def test_files_of_one_field_lie_on_each_other_where_one_does_not_know_its_place(
     known = Volume(STACK, "ZYX", (1, 0.3, 0.3), origin=(5121, -987, 1234))
     assert known.beside(stage) == (known, "")
     assert plain.beside(plain) == (plain, "")
+    uneven = Volume(STACK[:3], "ZYX", (1, 0.3, 0.3), plane_z=((0, 1, 5),), name="gap")
+    with pytest.raises(InputError, match="planes of gap are not evenly spaced"):
+        uneven.beside(stage)
 
 
 @pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr"])
