@@ -1,5 +1,6 @@
 """Files as microscopes and other programs write them, and what they leave open."""
 
+import sys
 import uuid
 from types import SimpleNamespace
 
@@ -330,7 +331,8 @@ def test_a_scan_of_x_and_z_is_said(tmp_path, monkeypatch, shape):
     scan = Source(array, shape, [], Calibration(), "")
     monkeypatch.setattr(reading, "find_spec", lambda module: True)
     monkeypatch.setattr(reading, "source_of", lambda *_: scan)
-    monkeypatch.setattr("bioio.BioImage", lambda path: SimpleNamespace(reader=None))
+    image = SimpleNamespace(BioImage=lambda path: SimpleNamespace(reader=None))
+    monkeypatch.setitem(sys.modules, "bioio", image)
     (tmp_path / "a.lif").write_bytes(b"whatever")
     with pytest.raises(InputError, match="a scan of x and z without y"):
         load_volume(tmp_path / "a.lif")
