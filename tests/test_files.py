@@ -1,10 +1,14 @@
 """Where models and samples are kept: variable, then choice, then the usual place."""
 
+import errno
+from contextlib import nullcontext
+
 import pytest
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.files import (
     LARGEST_YAML,
+    PartialOutput,
     atomic_write,
     choose_folders,
     chosen_folders,
@@ -100,6 +104,53 @@ def test_nothing_is_left_of_a_file_that_was_not_finished(tmp_path, error, kind, 
     with pytest.raises(kind, match=said):
         give_up()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_user_without_a_home_has_no_folder_and_no_traceback(tmp_path, monkeypatch):
+    import platformdirs
+
+    def homeless(*_, **__):
+        raise RuntimeError("could not determine the home directory")
+
+    for name in ("user_data_path", "user_config_path"):
+        monkeypatch.setattr(platformdirs, name, homeless)
+    monkeypatch.delenv("SPARSESSP_CONFIG")
+    assert chosen_folders() == {}
+    assert not user_folder().exists()
+    with pytest.raises(OutputError, match="set SPARSESSP_MODELS"):
+        choose_folders({"models": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("code", "known"),
+    [("ENOLCK", True), ("EOPNOTSUPP", True), ("EIO", True), ("ENXIO", False)],
+)
+def test_an_output_is_written_where_files_cannot_be_locked(
+    tmp_path, monkeypatch, code, known
+):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(getattr(errno, code), "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    place = PartialOutput(tmp_path / "out.ome.zarr")
+    with nullcontext() if known else pytest.raises(OSError, match="no locks here"):
+        place.lock()
+    place.unlock()
+    assert not known or not any(tmp_path.iterdir())
+
+
+def test_a_name_at_the_limit_has_room_for_what_is_beside_it(tmp_path):
+    path = tmp_path / ("ä" * 123 + "a.ome.tif")  # 255 bytes
+    place = PartialOutput(path)
+    place.lock()
+    place.folder.mkdir()
+    with atomic_write(path) as part:
+        part.write_text("whole", encoding="utf-8")
+    place.clear()
+    place.unlock()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_yaml_and_json_are_read(tmp_path):

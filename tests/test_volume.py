@@ -1,5 +1,7 @@
 """A volume stays lazy and says what is wrong with axes, channels and sizes."""
 
+import subprocess
+import sys
 import zlib
 
 import dask
@@ -168,6 +170,31 @@ def test_what_is_no_image_is_refused(array, said):
     with pytest.raises(InputError, match=said) as caught:
         Volume(array, "ZYX", None)
     assert "\n" not in str(caught.value)
+
+
+FORKED = """
+import multiprocessing, sys
+from napari_sparsessp import load_volume
+def read(path):
+    return float(load_volume(path).numpy().mean())
+if __name__ == "__main__":
+    print(read(sys.argv[1]))
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(pool.map_async(read, [sys.argv[1]]).get(timeout=300)[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not fork")
+def test_a_forked_process_reads_after_its_parent_did(tmp_path):
+    """Of a pool of threads that is kept, none is left in the child."""
+    group = zarr.create_group(tmp_path / "a.ome.zarr")
+    group.create_array("0", data=STACK, chunks=(1, 5, 6))
+    axes = [{"name": axis, "type": "space"} for axis in "zyx"]
+    image = {"axes": axes, "datasets": [{"path": "0"}]}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    command = [sys.executable, "-c", FORKED, str(tmp_path / "a.ome.zarr")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(STACK.mean())] * 2
 
 
 def test_a_scheduler_that_somebody_chose_is_used():

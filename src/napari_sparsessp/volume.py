@@ -59,9 +59,6 @@ class Volume:
     pixel_size
         (y, x) in µm; may be known where the step in z is not. Follows from
         `voxel_size` where it is left out.
-    zscored
-        Whether values are deviations of a z-scored truth, as the provenance of a
-        prediction says; None where nobody has looked.
     plane_z
         Height of every plane in µm, ascending, for each channel (or for the one there
         is); empty where planes are evenly spaced and channels lie on each other.
@@ -69,6 +66,11 @@ class Volume:
         Whether the origin along (z, y, x) is known, or just 0.
     notes
         What was assumed when it was read, for the user.
+    zscored
+        Whether values are deviations of a z-scored truth, as the provenance of a
+        prediction says; None where nobody has looked.
+    time_step
+        Seconds between time points; None where it is not known.
     """
 
     array: Any
@@ -79,10 +81,11 @@ class Volume:
     name: str = ""
     source: str = ""
     pixel_size: tuple[float, float] | None = None
-    zscored: bool | None = None
     plane_z: tuple[tuple[float, ...], ...] = ()
     placed: tuple[bool, bool, bool] = (True, True, True)
     notes: tuple[str, ...] = ()
+    zscored: bool | None = None
+    time_step: float | None = None
 
     def __post_init__(self) -> None:
         """Check that axes, shape, names and sizes belong together."""
@@ -138,9 +141,8 @@ class Volume:
         if not self.plane_z:
             return self._take("C", index, channel_names=names)
         heights = self.plane_z[index]
-        origin, kept = (heights[0], *self.origin[1:]), (heights,)
-        if even_step(heights) is not None:
-            kept = ()
+        kept = () if even_step(heights) is not None else (heights,)
+        origin = (heights[0], *self.origin[1:])
         return self._take("C", index, channel_names=names, origin=origin, plane_z=kept)
 
     def time(self, index: int) -> Volume:
@@ -208,16 +210,16 @@ class Volume:
         origin, moved = list(self.origin), []
         own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
         for axis, letter in enumerate("zyx"):
-            if self.placed[axis] and other.placed[axis]:
+            if self.placed[axis] == other.placed[axis]:
                 continue
-            if self.origin[axis] != other.origin[axis]:
-                edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
-                origin[axis] = other.origin[axis] + edges
+            edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
+            origin[axis] = other.origin[axis] + edges
+            if abs(origin[axis] - self.origin[axis]) > 1e-6:
                 moved.append(letter)
         if not moved:
             return self, ""
-        what = self.name or "the second image"
-        return replace(self, origin=tuple(origin)), (
+        what, (z, y, x) = self.name or "the second image", origin
+        return replace(self, origin=(z, y, x)), (
             f"the position in {', '.join(moved)} is recorded in one of two files only: "
             f"{what} was laid on the other's field"
         )
@@ -403,18 +405,24 @@ def _checked(sizes: Sequence[float], count: int) -> tuple[float, ...]:
     return values
 
 
-HASHED_PLANES = 5
+HASHED = (5, 1024, 1024)
+"""Planes, rows and columns, at most, that tell a stack from all others."""
 
 
 def content_hash(volume: Volume) -> str:
     """Return a SHA-256 of what one channel shows, whatever file or type holds it.
 
-    Over its size and five planes spread over the depth, as float32; of a time-lapse,
-    those of the first time point.
+    Over its size, and as float32 the middle of five planes that are spread over the
+    depth; of a time-lapse, of its first time point.
     """
     volume = volume.time(0)
-    depth = volume.sizes["Z"]
-    some = np.linspace(0, depth - 1, min(depth, HASHED_PLANES)).round()
     digest = hashlib.sha256(repr(volume.shape).encode())
-    digest.update(volume.planes(some.astype(int)).astype("<f4").tobytes())
+    depth, *size = volume.shape
+    some = np.linspace(0, depth - 1, min(depth, HASHED[0])).round().astype(int)
+    starts = [max(0, n - most) // 2 for n, most in zip(size, HASHED[1:], strict=True)]
+    rows, columns = (
+        slice(start, start + most)
+        for start, most in zip(starts, HASHED[1:], strict=True)
+    )
+    digest.update(volume.region(some, rows, columns).astype("<f4").tobytes())
     return digest.hexdigest()

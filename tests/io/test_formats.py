@@ -1,6 +1,7 @@
 """Files as microscopes and other programs write them, and what they leave open."""
 
 import uuid
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ import zarr
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io import reading
+from napari_sparsessp.io.calibration import Calibration, Source
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
+from stored import a_volume, store
 
 STACK = np.random.default_rng(3).integers(0, 4000, (8, 12, 16)).astype(np.uint16)
 SIZES = {
@@ -99,6 +102,15 @@ def test_files_of_one_field_lie_on_each_other_where_one_does_not_know_its_place(
     assert plain.beside(plain) == (plain, "")
 
 
+@pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr"])
+def test_a_prediction_knows_its_place_as_far_as_its_input_did(model, tmp_path, name):
+    volume = a_volume(placed=(True, False, False), origin=(3, 0, 0))
+    store(model, volume, tmp_path / name)
+    predicted = load_volume(tmp_path / name)
+    assert predicted.placed == (True, False, False)
+    assert predicted.origin == (3, 0, 0)
+
+
 @pytest.fixture
 def split(tmp_path):
     """An image in two files: three planes in the first, five in the second."""
@@ -177,6 +189,8 @@ def test_planes_of_several_stacks_or_sizes_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "r1f1p9ch1.tif", STACK[0, :9])
     with pytest.raises(InputError, match=r"p9ch1\.tif is not one grey plane like"):
         load_volume(tmp_path / "r1f1p*ch1.tif")
+    alone = ome(tmp_path / "alone.ome.tif")
+    assert load_volume([alone]).shape == STACK.shape
     with pytest.raises(InputError, match="no file is called like .*none"):
         load_volume(tmp_path / "none*.tif")
 
@@ -281,13 +295,17 @@ def test_a_module_that_a_reader_lacks_is_named_and_is_no_damage(tmp_path, monkey
         load_volume(ome(tmp_path / "a.ome.tif"))
 
 
-def test_a_scan_of_x_and_z_is_said(tmp_path, monkeypatch):
-    from napari_sparsessp.io.calibration import Calibration, Source
-
-    scan = Source(STACK[:, 0], "ZX", [], Calibration(), "")
-    monkeypatch.setattr(reading, "open_tiff", lambda *_: scan)
+@pytest.mark.parametrize("shape", ["ZX", "ZYX"])
+def test_a_scan_of_x_and_z_is_said(tmp_path, monkeypatch, shape):
+    """bioio-lif gives it a y of 1, and cannot read it."""
+    array = STACK[:, 0] if shape == "ZX" else STACK[:, :1]
+    scan = Source(array, shape, [], Calibration(), "")
+    monkeypatch.setattr(reading, "find_spec", lambda module: True)
+    monkeypatch.setattr(reading, "source_of", lambda *_: scan)
+    monkeypatch.setattr("bioio.BioImage", lambda path: SimpleNamespace(reader=None))
+    (tmp_path / "a.lif").write_bytes(b"whatever")
     with pytest.raises(InputError, match="a scan of x and z without y"):
-        load_volume(ome(tmp_path / "a.ome.tif"))
+        load_volume(tmp_path / "a.lif")
 
 
 def test_the_pixel_of_a_camera_is_asked_about(model):

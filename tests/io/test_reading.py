@@ -9,7 +9,9 @@ import tifffile
 import zarr
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.reading import known_axes, load_volume
+from napari_sparsessp.io import tiff_reading
+from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.io.tiff_reading import known_axes
 
 RNG = np.random.default_rng(0)
 STACK = RNG.integers(0, 4000, (7, 30, 40)).astype(np.uint16)
@@ -35,15 +37,21 @@ def test_real_files_have_their_axes_sizes_and_names(name, shared_data):
     assert (volume.voxel_size is not None) == calibrated
     assert len(volume.channel_names) == names
     assert volume.name == name.split(".")[0]
-    assert not isinstance(volume.array, np.ndarray)
     alone = volume.time(0).channel(0)
     assert np.isfinite(alone.planes([0])).all()
 
 
-def test_real_voxel_sizes_chunks_and_channels(shared_data):
+def test_real_voxel_sizes_chunks_and_channels(shared_data, monkeypatch):
+    monkeypatch.setattr(tiff_reading, "_SMALL", 0)  # small files are read at once
     allen = load_volume(shared_data("allen_hipsc_brightfield_fov.ome.tif"))
     assert allen.voxel_size == pytest.approx((0.29, 0.331, 0.294), abs=1e-3)
     assert allen.array.chunksize == (1, 204, 341)
+    assert allen.planes([3]).any()
+    pair = load_volume(shared_data("allen_hipsc_dna_top.ome.tif"))
+    for which in (0, 1):
+        part = pair.channel(which).region([30, 2], slice(3, 9, 2), slice(5, 60))
+        wanted = pair.numpy()[which][[30, 2], 3:9:2, 5:60]
+        np.testing.assert_array_equal(part, wanted)
     path = shared_data("pbmc_brightfield_dapi_fitc_tritc.nd2")
     nikon = load_volume(path)
     assert nikon.voxel_size is None  # one plane: its step of 1 is nobody's measurement
@@ -111,13 +119,23 @@ def _pages_of_one_array(path):
     tifffile.imwrite(path, STACK, photometric="minisblack")
 
 
+def _one_page_for_all(path):
+    tifffile.imwrite(path, STACK, truncate=True, photometric="minisblack")
+
+
 def _pages_without_a_header(path):
     _pages_one_by_one(path, metadata=None, compression="zlib")
 
 
 @pytest.mark.parametrize(
     "write",
-    [_pages_of_pil, _pages_one_by_one, _pages_without_a_header, _pages_of_one_array],
+    [
+        _pages_of_pil,
+        _pages_one_by_one,
+        _pages_without_a_header,
+        _pages_of_one_array,
+        _one_page_for_all,
+    ],
 )
 def test_pages_of_a_plain_tiff_are_planes(tmp_path, write):
     path = tmp_path / "pages.tif"
@@ -307,3 +325,4 @@ AXES = {
 
 def test_axes_are_named_from_the_right():
     assert {axes: known_axes(axes) for axes in AXES} == AXES
+    assert known_axes("QQQYX", (9, 1, 1, 5, 5)) == "ZTCYX"

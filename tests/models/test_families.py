@@ -27,11 +27,6 @@ NETWORKS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def small_networks():
-    """The real networks, not the stand-in of this folder."""
-
-
 def _card(config, **more):
     names = tuple(f"s{i}" for i in range(config.outputs))
     return card_of(config, structures=names, ratios=(2,), **more)

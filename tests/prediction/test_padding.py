@@ -72,7 +72,9 @@ def test_padding_is_neither_clipping_nor_compression(thin_model, padded):
     card = thin_model.card.model_copy(
         update={"familiarity": {"x": (Range(low=0, high=9),)}}
     )
-    assert check(plan_prediction(card, padded()[1], FP32)) == ()
+    plan = plan_prediction(card, padded()[1], FP32)
+    assert check(plan, padded=True) == ()
+    assert "clipped" in check(plan)[0]
 
 
 def test_padding_of_a_truth_is_not_scored(padded):

@@ -100,7 +100,7 @@ def test_time_points_that_a_truth_lacks_do_not_count(thin_model, lapse):
     scores, warnings = scored(spoilt(lapse, 2), lost)
     assert scores["n"] == 1
     assert scores["r2"] == pytest.approx(alone["r2"])
-    assert "the truth of dna: blank at time points 0, 1, not scored there" in warnings
+    assert "the truth of dna: nothing at time points 0, 1, not scored there" in warnings
 
 
 def test_a_truth_at_every_second_time_point_is_matched_to_those_predicted(
@@ -117,6 +117,12 @@ def test_a_truth_at_every_second_time_point_is_matched_to_those_predicted(
     assert scores(half, chosen) == scores(truth, chosen)
     with pytest.raises(InputError, match="has 2 time points, the input 4; say .*0::2"):
         scores(half, FP32)
+    timed = {"dna": half.with_(time_step=600.0)}
+    result = predict(
+        thin_model, lapse.with_(time_step=300.0), request=FP32, truth=timed
+    )
+    assert result.report.structures["dna"] == scores(truth, chosen)
+    assert "nothing at time points 1, 3, not scored" in result.report.warnings[0]
     long = truth.with_(array=np.repeat(truth.array, 2, 0))
     with pytest.raises(InputError, match="8 time points, the input 4; cut the truth"):
         scores(long, FP32)

@@ -51,7 +51,7 @@ def stacks():
     rough = rng.normal(size=(12, 32, 64)).cumsum(1).cumsum(2)
     look = ((rough - rough.mean()) / rough.std()).astype(np.float16)
     pair = Pair(look[None], [look], (0,), name="crop", digest="a" * 64)
-    training, validation = split_pairs([pair], [""], CUT)
+    training, validation = split_pairs([pair], CUT)
     return TrainingData(("dna",), training, validation, ["One crop."])
 
 

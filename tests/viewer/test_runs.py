@@ -125,8 +125,10 @@ CHANGES = {
 def test_scores_go_the_moment_that_what_they_were_reached_with_changes(
     scored, viewer, engine, change
 ):
+    assert "mean R²" in scored.form.foot.status.text()
     CHANGES[change](scored, viewer, engine)
     assert scores(scored) == {}
+    assert "mean R²" not in scored.form.foot.status.text()
 
 
 def test_until_another_run_the_status_says_what_is_on_screen(scored, viewer, engine):

@@ -5,9 +5,11 @@ bioio gives bare numbers and forgets their units, so the units are read here.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,15 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.volume import even_step, named_index
 
 Triple = tuple[float, float, float]
+
+ATTRIBUTE = "sparsessp"
+"""Attribute of an image's group that holds the provenance."""
+
+NAMESPACE = "napari-sparsessp/provenance"
+"""Namespace of the OME comment annotation that holds the provenance as JSON."""
+
+PLACED = "placed"
+"""Its entry on the axes along which the input knew its place."""
 
 _MICROMETRES = {
     "m": 1e6,
@@ -39,6 +50,8 @@ _MICROMETRES = {
     "in": 25400.0,
     "inch": 25400.0,
 }
+
+_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 # A light microscope resolves 0.1 µm and sees a few centimetres; sizes far outside are
 # wrong units or counters, not optics.
@@ -66,6 +79,9 @@ class Calibration:
     # Height of every plane of each channel, as stored, where all are recorded
     plane_z: tuple[tuple[float, ...], ...] = ()
     notes: tuple[str, ...] = ()  # What was assumed
+    # Of a prediction: where its input knew its place; the origin counts from there
+    placed: tuple[bool, bool, bool] | None = None
+    time_step: float | None = None  # Seconds between time points
 
     def believable(
         self, planes: int
@@ -192,7 +208,23 @@ def from_ome_xml(xml: str, image: int = 0) -> Calibration:
     known = rows if rows and None not in rows[0] else []
     # A channel without positions lies with the first.
     heights: Any = tuple(known[0] if None in row else row for row in known)
-    return Calibration(step, places.get(("0", "0"), nowhere), heights)
+    time_step = None
+    with suppress(KeyError, ValueError):
+        seconds = _SECONDS[pixels.get("TimeIncrementUnit", "s")]
+        time_step = float(pixels.attrib["TimeIncrement"]) * seconds
+    origin = places.get(("0", "0"), nowhere)
+    found = Calibration(step, origin, heights, time_step=time_step)
+    with suppress(TypeError, ValueError):
+        return _as_its_input(found, json.loads(ome_comment(xml, NAMESPACE) or ""))
+    return found
+
+
+def _as_its_input(found: Calibration, provenance: Any) -> Calibration:
+    placed = provenance.get(PLACED) if isinstance(provenance, Mapping) else None
+    if not isinstance(placed, list) or len(placed) != 3:
+        return found
+    z, y, x = map(bool, placed)
+    return replace(found, placed=(z, y, x))
 
 
 def from_tiff(tif: Any) -> Calibration:
@@ -243,7 +275,8 @@ def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
     each = [known.get(name, (None, None)) for name in "zyx"]
     step_um: Any = tuple(size for size, _ in each)
     origin: Any = tuple(offset if moved else None for _, offset in each)
-    return Calibration(step_um, origin, notes=(_NO_UNIT,) if assumed else ())
+    result = Calibration(step_um, origin, notes=(_NO_UNIT,) if assumed else ())
+    return _as_its_input(result, attributes.get(ATTRIBUTE))
 
 
 def ascending(array: Any, found: Calibration) -> tuple[Any, Calibration]:

@@ -27,8 +27,8 @@ from pydantic import (
 
 from napari_sparsessp.errors import InputError, OutputError, invalid_field
 from napari_sparsessp.files import beside
+from napari_sparsessp.io.calibration import ATTRIBUTE
 from napari_sparsessp.io.ome import (
-    ATTRIBUTE,
     CHUNK,
     blocks,
     create_levels,

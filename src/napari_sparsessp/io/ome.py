@@ -15,20 +15,20 @@ from typing import Any, Self
 
 import numpy as np
 
+from napari_sparsessp.io.calibration import (
+    ATTRIBUTE,
+    NAMESPACE,
+    PLACED,
+    ome_comment,
+)
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.structures import colours_of
-
-ATTRIBUTE = "sparsessp"
-"""Attribute of the image's group that holds the provenance."""
 
 # 8 MB of float32: small enough for a viewer to fetch a plane, large enough to be quick.
 CHUNK = (32, 256, 256)
 
 # Enough for the percentiles of a channel, and little to read.
 _VALUES_LOOKED_AT = 2**23
-
-NAMESPACE = "napari-sparsessp/provenance"
-"""Namespace of the OME comment annotation that holds the provenance as JSON."""
 
 # Classic TIFF counts bytes in 32 bits; some room is left for the header and the pages.
 _CLASSIC_LIMIT = 2**32 - 2**25
@@ -49,6 +49,8 @@ class OmeMetadata:
     @classmethod
     def of(cls, plan: Plan, provenance: Mapping[str, Any] | None, name: str) -> Self:
         """Return the metadata of a planned prediction."""
+        if provenance is not None:
+            provenance = {**provenance, PLACED: list(plan.volume.placed)}
         return cls(
             plan.output_axes,
             plan.channels,
@@ -325,8 +327,6 @@ def write_ome_tiff(
 def read_ome_tiff_provenance(path: Path) -> dict[str, Any] | None:
     """Return the provenance in an OME-TIFF's header, None where there is none."""
     import tifffile
-
-    from napari_sparsessp.io.calibration import ome_comment
 
     with tifffile.TiffFile(path) as tif:
         text = ome_comment(tif.ome_metadata, NAMESPACE) if tif.ome_metadata else None

@@ -90,11 +90,11 @@ def load_volume(
     'ZYX'
     """
     planes = plane_files(path)
-    path = user_path(planes[0] if planes else path)  # type: ignore[arg-type]
-    if not planes:
-        _check_exists(path)
+    given: Any = planes[0] if planes else path
+    path = user_path(given)
+    _check_exists(path)
     with _reader_errors(path):
-        source = open_planes(planes) if planes else _open(path, scene)
+        source = open_planes(planes) if len(planes) > 1 else _open(path, scene)
     if axes is not None:
         source = _renamed(source, axes, path)
     volume = _volume(source, path)
@@ -123,7 +123,8 @@ def _volume(source: Source, path: Path) -> Volume:
         found = replace(found, step=(None, *found.step[1:]))
     array, found = ascending(array, found)
     voxel_size, pixel_size = found.believable(array.shape[-3])
-    notes = found.notes
+    notes, origin = found.notes, found.origin
+    z, y, x = (place is not None for place in origin)
     if array.shape[-3] == 1 and max(array.shape[:-3], default=1) > _MOST_COLOURS:
         notes += (_FLAT.format(" × ".join(map(str, array.shape)), axes),)
     return Volume(
@@ -131,13 +132,14 @@ def _volume(source: Source, path: Path) -> Volume:
         axes,
         voxel_size,
         names,
-        tuple(place or 0.0 for place in found.origin),  # type: ignore[arg-type]
+        (origin[0] or 0.0, origin[1] or 0.0, origin[2] or 0.0),
         name=f"{path.name.split('.')[0]} {source.scene}".strip(),
         source=str(path),
         pixel_size=pixel_size,
         plane_z=found.plane_z,
-        placed=tuple(place is not None for place in found.origin),  # type: ignore[arg-type]
+        placed=found.placed or (z, y, x),
         notes=notes,
+        time_step=found.time_step,
     )
 
 
@@ -225,7 +227,14 @@ def _open(path: Path, scene: str | int | None) -> Source:
         return source_of(Reader(str(path)), scene)
     from bioio import BioImage
 
-    return source_of(BioImage(str(path)).reader, scene)
+    source = source_of(BioImage(str(path)).reader, scene)
+    sizes = dict(zip(source.axes, source.array.shape, strict=True))
+    if sizes.get("Y", 1) == 1 < min(sizes.get("Z", 1), sizes.get("X", 1)):
+        raise InputError(
+            f"{path.name} is a scan of x and z without y: there is no image plane to "
+            "predict; choose another scene, or record a stack of xy planes"
+        )
+    return source
 
 
 def _in_order(source: Source, path: Path) -> tuple[Any, str, tuple[str, ...]]:
@@ -244,11 +253,6 @@ def _in_order(source: Source, path: Path) -> tuple[Any, str, tuple[str, ...]]:
                 "neither time, channel nor z; export one of them"
             )
         array, axes = array[(slice(None),) * place + (0,)], axes.replace(axis, "")
-    if "Y" not in axes and {"X", "Z"} <= set(axes):
-        raise InputError(
-            f"{path.name} is a scan of x and z without y: there is no image plane to "
-            "predict; choose another scene, or record a stack of xy planes"
-        )
     if not ("Y" in axes and "X" in axes) or 0 in array.shape:
         raise InputError(f"{path.name} has no pixels in y and x; {_READABLE}")
     if array.dtype.kind not in "buif":
@@ -299,13 +303,14 @@ def _some_times(volume: Volume, time: str | int) -> Volume:
     chosen = slice(*numbers)
     if not range(count)[chosen]:
         raise InputError(f"time {text!r} chooses none of {count} time points")
-    return volume.with_(array=array[chosen], axes=axes)
+    every = volume.time_step and volume.time_step * (chosen.step or 1)
+    return volume.with_(array=array[chosen], axes=axes, time_step=every)
 
 
 @contextmanager
 def _reader_errors(path: Path) -> Iterator[None]:
     """Silence the readers' own notices, and raise their errors as an InputError."""
-    names = ("bioio", "bioio_tifffile", "tifffile")
+    names = ("bioio", "tifffile")
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,7 +1,6 @@
-"""Open TIFF, OME-TIFF and folders of planes.
+"""Open TIFF, OME-TIFF and folders of planes through tifffile.
 
-bioio guesses the axes of plain TIFFs from the number of dimensions and takes a file of
-separate pages for as many scenes. tifffile knows better, so it is asked first.
+bioio guesses the axes of plain TIFFs, and loads classes for all of OME's schema.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import logging
 import math
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -29,7 +29,6 @@ from napari_sparsessp.io.calibration import (
     from_tiff,
     ome_channel_names,
     ome_scenes,
-    source_of,
 )
 from napari_sparsessp.io.zarr_reading import METADATA
 
@@ -49,34 +48,31 @@ _TIGHTEST = 2000
 def open_tiff(path: Path, scene: str | int | None) -> Source:
     """Open one scene of a TIFF or OME-TIFF."""
     with _opened(path) as tif:
-        xml = tif.ome_metadata
-        calibration = Calibration() if xml else from_tiff(tif)
+        xml, order = tif.ome_metadata, tif.byteorder
+        found = Calibration() if xml else from_tiff(tif)
         series = list(tif.series)
-    shapes = [(tuple(image.shape), image.dtype, image.axes) for image in series]
-    if xml:
-        source = _open_ome(scene, xml, series)
-        if source is not None:
-            return source
-    from bioio_tifffile import Reader
-
-    dims = [known_axes(axes, shape) for shape, _, axes in shapes]
-    reader = Reader(str(path), dim_order=dims, chunk_dims=["Y", "X", "S"])
-    if xml:
-        index = choose_scene(reader.scenes, scene)
-        names = ome_channel_names(xml, index)
-        source = source_of(reader, index, from_ome_xml(xml, index))
-        return replace(source, channel_names=names)
-    # Pages that were written one by one: a stack, unless a scene is asked for.
-    pages = len(shapes) > 1 and len(set(shapes)) == 1 and shapes[0][2] == "YX"
-    if not pages or scene is not None:
-        index = choose_scene(reader.scenes, scene)
-        return source_of(reader, index, calibration)
-    import dask.array as da
-
-    arrays = [
-        source_of(reader, index, calibration).array for index in range(len(shapes))
-    ]
-    return Source(da.stack(arrays), "ZYX", [], calibration, "")
+        pages = [list(image.pages) for image in series]
+    kinds = {(image.shape, image.dtype, image.axes) for image in series}
+    alike = len(kinds) == 1 < len(series) and series[0].axes == "YX"
+    if alike and not xml and scene is None:  # written one by one: a stack
+        shape, planes = (len(series), *series[0].shape), [page for (page,) in pages]
+        return Source(_lazy(planes, shape, series[0].dtype), "ZYX", [], found, "")
+    known = ome_scenes(xml) if xml else []
+    whole = len(known) == len(series)
+    scenes = known if whole else [f"Image:{number}" for number in range(len(series))]
+    index = choose_scene(scenes, scene)
+    image = series[index]
+    shape, axes = image.get_shape(squeeze=False), image.get_axes(squeeze=False)
+    if not whole or set(axes) - set("TCZYXS"):
+        # A header may bend the schema; then its pages count, as in a plain TIFF.
+        shape, axes = image.shape, known_axes(image.axes, image.shape)
+    names = ome_channel_names(xml, index) if xml else []
+    found = from_ome_xml(xml, index) if xml else found
+    array = _lazy(pages[index], shape, image.dtype)
+    if array is None:  # one page for all of the pixels, as ImageJ writes large files
+        kind = image.dtype.newbyteorder(order)
+        array = np.memmap(path, kind, "r", image.dataoffset or 0, shape)
+    return Source(array, axes, names, found, scenes[index] if len(scenes) > 1 else "")
 
 
 def known_axes(axes: str, shape: Sequence[int] = ()) -> str:
@@ -89,81 +85,69 @@ def known_axes(axes: str, shape: Sequence[int] = ()) -> str:
     return "".join(named)
 
 
-def _open_ome(
-    scene: str | int | None, xml: str, series: Sequence[Any]
-) -> Source | None:
-    """Open a scene of an OME-TIFF; None where its pages are not its planes.
-
-    bioio's reader of such files loads classes for all of OME's schema: seconds.
-    """
-    scenes = ome_scenes(xml)
-    index = choose_scene(scenes, scene)
-    if len(series) != len(scenes):
+def _lazy(pages: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return an array whose last axes are the pages'; None where they do not fit."""
+    size = next((page.keyframe.size for page in pages if page is not None), 0)
+    fits = [
+        k
+        for k in range(len(shape) - 1)
+        if math.prod(shape[:k]) == len(pages) and math.prod(shape[k:]) == size
+    ]
+    if not fits:
         return None
-    image = series[index]
-    shape, axes = image.get_shape(squeeze=False), image.get_axes(squeeze=False)
-    place = axes.find("YX")
-    if place < 0 or len(image.pages) != math.prod(shape[:place]):
-        return None
-    array: Any = _Planes(image.pages, shape, image.dtype, place)
-    if image.nbytes <= _SMALL:
+    planes = _Planes(pages, shape, dtype, fits[-1])
+    if math.prod(shape) * dtype.itemsize <= _SMALL:
         with suppress(Exception):  # what is damaged is read plane by plane, as far as
-            array = array[tuple(slice(size) for size in shape)]  # anyone asks for it
-    if not isinstance(array, np.ndarray):
-        import dask.array as da
+            return planes[tuple(slice(size) for size in shape)]  # anyone asks for it
+    import dask.array as da
 
-        chunks = (*(1 for _ in range(place)), *shape[place:])
-        array = da.from_array(array, chunks, name=False, meta=np.empty(0, array.dtype))
-    order = sorted(axes, key=lambda letter: ("TCZYX".find(letter) % 9, letter))
-    array = array.transpose([axes.index(letter) for letter in order])
-    names = ome_channel_names(xml, index)
-    label = scenes[index] if len(scenes) > 1 else ""
-    return Source(array, "".join(order), names, from_ome_xml(xml, index), label)
+    chunks = (*(1,) * fits[-1], *shape[fits[-1] :])
+    how: Any = {"name": False, "fancy": False, "meta": np.empty(0, dtype)}
+    return da.from_array(planes, chunks, **how)
 
 
 class _Planes:
-    """Planes of a TIFF's series, read when they are indexed.
+    """Planes of TIFF pages, read when they are indexed.
 
-    Its pages know where their pixels lie, so that nothing is parsed again.
+    Pages know where their pixels lie, so that nothing is parsed again.
     """
 
     def __init__(
-        self, pages: Sequence[Any], shape: tuple[int, ...], dtype: Any, place: int
+        self, pages: list[Any], shape: tuple[int, ...], dtype: Any, place: int
     ) -> None:
         self.shape, self.dtype, self.ndim = shape, dtype, len(shape)
         self._pages, self._place = pages, place
-        self._lock, self._readers = threading.RLock(), 0
+        self._lock, self._readers = threading.RLock(), Counter[Any]()
 
-    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+    def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
         sizes, place = self.shape, self._place
-        chosen = [range(n)[part] for n, part in zip(sizes, key, strict=True)]
-        outer = np.ravel_multi_index(np.ix_(*chosen[:place]), sizes[:place])
+        whole = [k if isinstance(k, slice) else slice(k, k + 1) for k in key]
+        chosen = [range(n)[part] for n, part in zip(sizes, whole, strict=True)]
         result = np.zeros([len(part) for part in chosen], self.dtype)
-        with self._files_open():
-            for where, number in np.ndenumerate(outer):
-                page = self._pages[int(number)]
-                if page is not None:  # one that the header counts and nobody wrote
+        for where in np.ndindex(*result.shape[:place]):
+            at = [part[k] for part, k in zip(chosen, where, strict=False)]
+            number = np.ravel_multi_index(at, sizes[:place]) if place else 0
+            page = self._pages[int(number)]
+            if page is not None:  # one that the header counts and nobody wrote
+                with self._open(page.parent.filehandle):
                     plane = page.asarray(lock=self._lock).reshape(sizes[place:])
-                    result[where] = plane[key[place:]]
-        return result
+                result[where] = plane[tuple(whole[place:])]
+        return result[tuple(slice(None) if isinstance(k, slice) else 0 for k in key)]
 
     @contextmanager
-    def _files_open(self) -> Iterator[None]:
-        """Hold the files open while any thread reads."""
-        files = {page.parent.filehandle for page in self._pages if page is not None}
+    def _open(self, file: Any) -> Iterator[None]:
+        """Hold a file open while any thread reads it."""
         with self._lock:
-            self._readers += 1
-            for file in files:
-                if file.closed:
-                    file.open()
+            if not self._readers[file] and file.closed:
+                file.open()
+            self._readers[file] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._readers -= 1
-                if not self._readers:
-                    for file in files:
-                        file.close()
+                self._readers[file] -= 1
+                if not self._readers[file]:
+                    file.close()
 
 
 @contextmanager
@@ -183,8 +167,8 @@ def _opened(path: Path) -> Iterator[Any]:
 # What tifffile says of a list of pages that breaks off, and of cut tags without which
 # there are no pixels; what else it complains of leaves them whole.
 _CUT_OFF = re.compile(
-    r"invalid (offset to|page offset)|corrupted file|missing (data|ByteCounts)"
-    r"|<TiffTag (25[4-9]|26\d|27\d|32[2-5]) "
+    r"invalid (offset to|page offset|circular)|corrupted file|missing (data|ByteCounts)"
+    r"|TiffTag (25[4-9]|26\d|27\d|32[2-5]) "
 )
 
 
@@ -256,11 +240,8 @@ def plane_files(path: Any) -> list[Path]:
 
 def open_planes(files: Sequence[Path]) -> Source:
     """Open TIFFs of one plane each as a stack."""
-    import dask.array as da
-    import tifffile
-    from dask import delayed
-
-    planes, kinds, found = [], set(), Calibration()
+    pages, found = [], Calibration()
+    kinds: set[Any] = set()
     for file in files:
         with _opened(file) as tif:
             kind = tif.series[0].shape, tif.series[0].dtype
@@ -269,17 +250,16 @@ def open_planes(files: Sequence[Path]) -> Source:
                     f"{file.name} is not one grey plane like {files[0].name}, so that "
                     "they are no stack; give one file, or a pattern of its planes"
                 )
-            if not kinds:
-                found = from_tiff(tif)
+            found = found if kinds else from_tiff(tif)
+            pages.append(tif.series[0].pages[0])
         kinds.add(kind)
-        plane = delayed(tifffile.imread, pure=True)(str(file))
-        planes.append(da.from_delayed(plane, *kind))
     note = (
         f"{len(files)} files were read as the planes of a stack, in the order of their "
         f"numbers: {files[0].name} … {files[-1].name}"
     )
     found = replace(found, step=(None, *found.step[1:]), notes=(note,))
-    return Source(da.stack(planes), "ZYX", [], found, "")
+    ((size, dtype),) = kinds
+    return Source(_lazy(pages, (len(pages), *size), dtype), "ZYX", [], found, "")
 
 
 class _Listener(logging.Handler):

@@ -223,7 +223,7 @@ def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
     where = int(np.argmax(invalid > 0))
     raise InputError(
         f"the image has {int(invalid.sum())} NaN or infinite values, first in plane "
-        f"{plan.view.planes[where]}; mend the file, or ask to mask them "
+        f"{plan.view.planes[where]}; repair the file, or ask to mask them "
         "(--mask-invalid)"
     )
 

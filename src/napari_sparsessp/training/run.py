@@ -31,7 +31,8 @@ from napari_sparsessp.training.config import FineTune, TrainConfig
 from napari_sparsessp.training.data import TrainingData
 from napari_sparsessp.training.distributed import Group
 from napari_sparsessp.training.loop import Status, TrainingPlan, train
-from napari_sparsessp.training.patches import Pair, PatchRecipe, RenewedPairs
+from napari_sparsessp.training.pairs import Pair
+from napari_sparsessp.training.patches import PatchRecipe, RenewedPairs
 from napari_sparsessp.training.resolve import ResolvedConfig, claim_folder
 from napari_sparsessp.training.validation import Preview, Validator, preview_patch
 

@@ -45,9 +45,10 @@ def set_background(viewer: Any, colour: Any | None) -> None:
     viewer.canvas.background_color_override = colour
 
 
-def fit_to_view(viewer: Any) -> None:
-    """Centre everything, also in each cell of a grid."""
-    viewer.fit_to_view()
+def fit_to_view(viewer: Any, *layers: Any) -> None:
+    """Centre these layers, or everything, also in each cell of a grid."""
+    raw = [getattr(one, "__wrapped__", one) for one in (viewer, *layers)]
+    raw[0].fit_to_view(layers=raw[1:] or None)
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def test_expected_scores_say_on_what_cells_and_go_with_their_column(form, qtbot)
     rows = form.structures.rows
     assert [row.expected_text() for row in rows] == ["0.00", "0.60"]
     assert form.measured_note.text() == (
-        "Expected: R² on real cells, simulated test cells."
+        "Expected: R² on real cells; Nucleolus: on simulated test cells."
     )
     assert "16 colonies" in form.measured_note.toolTip()
     qtbot.waitUntil(form.measured_note.isVisible)

@@ -138,7 +138,7 @@ def _entry(value: bytes, index: Path, shards: int) -> Entry:
 
 
 def _shape(content: bytes) -> tuple[int, ...]:
-    extents = []
+    extents: list[int] = []
     for number, dimension in _fields(content):
         if number != 2 or not isinstance(dimension, bytes):
             raise ValueError("a tensor has no shape")

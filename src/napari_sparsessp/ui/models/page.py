@@ -89,13 +89,19 @@ def quality_tables(card: ModelCard) -> list[QWidget]:
 
 
 def _rows_of(card: ModelCard) -> list[tuple[str, str]]:
-    rows = card_rows(card)
+    rows = [(title, _plain(text)) for title, text in card_rows(card)]
     if count := len(card.training_images):
         seen = (
             f"{count} {'stack' if count == 1 else 'stacks'} of real cells, recognised"
         )
         rows.append(("Training images", f"{seen} when you predict from them"))
     return rows
+
+
+def _plain(text: str) -> str:
+    """Write words of cards that were made before these were found hard to read."""
+    text = text.replace(", with which it began:", ", from which it was fine-tuned:")
+    return text.replace("Has seen ", "Trained on ")
 
 
 def version_text(card: ModelCard) -> str:

@@ -183,16 +183,20 @@ class PredictDock(Dock):
         elif self.view.layouts.eyes_hold:
             for id_, layer in layers.layers().items():
                 table.set_visible(id_, layer.visible, tell=False)
-        self._adopt_truths()
+        if layers.fits:
+            self._adopt_truths()
         self.view.offer_uncertainties()
         table.set_doubts(layers.doubts())
         run, rows = self.session.run, table.rows
         scores = layers.scores({row.structure.id: row.truth for row in rows})
         if run is not None and not change:  # it has not written its scores yet
             scores = run.scores
-        if scores != {row.structure.id: row.scores for row in rows if row.scores}:
+        before = {row.structure.id: row.scores for row in rows if row.scores}
+        if scores != before:
             table.clear_scores()
             table.set_scores(scores)
+        if before and not scores:
+            self._message_for = None  # it tells of them
 
     def _adopt_truths(self) -> None:
         """Take the truths of adopted predictions into the table."""
@@ -205,6 +209,8 @@ class PredictDock(Dock):
 
     def _follow_opened(self) -> None:
         """Choose, once, what opened predictions of the chosen stack were made with."""
+        if self.run_in_progress is not None:
+            return
         key = self.form.input.layer_key()
         opened = [
             one
@@ -242,7 +248,7 @@ class PredictDock(Dock):
     def _on_opened(self, key: str) -> None:
         self._offer_layers()
         self.form.input.choose_layer(key)
-        self.settle()
+        self.refresh_now()
 
     def _open_sample(self) -> None:
         try:

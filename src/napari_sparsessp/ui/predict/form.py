@@ -42,6 +42,7 @@ from napari_sparsessp.ui.widgets.card_text import (
     cost_words,
     expected_quality,
     mean_quality,
+    structure_names,
 )
 from napari_sparsessp.ui.widgets.device import DeviceBox
 from napari_sparsessp.ui.widgets.forms import Form
@@ -446,10 +447,17 @@ class PredictForm(StepForm):
         quality = {id_: expected_quality(card, id_, ratio) for id_ in ids}
         self.structures.set_expected(quality)
         wanted = state.structures or ids
-        known = [one for one in map(quality.get, wanted) if one is not None]
-        cells = ", ".join(dict.fromkeys(one.cells for one in known))
-        self.measured_note.setText(cells and f"Expected: R² on {cells}.")
-        images = dict.fromkeys(one.measured_on for one in known)
+        known = {i: one for i in wanted if (one := quality.get(i)) is not None}
+        kinds: dict[str, list[str]] = {}
+        for id_, one in known.items():
+            kinds.setdefault(one.cells, []).append(id_)
+        most, *others = sorted(kinds, key=lambda one: -len(kinds[one])) or [""]
+        parts = [
+            f"R² on {most}",
+            *(f"{structure_names(kinds[cells])}: on {cells}" for cells in others),
+        ]
+        self.measured_note.setText(most and f"Expected: {'; '.join(parts)}.")
+        images = dict.fromkeys(one.measured_on for one in known.values())
         self.measured_note.setToolTip("\n".join(images))
         self._show_caption()
         self.topology.show_prospects(

@@ -38,6 +38,7 @@ from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE, layouts_of, scene_of
 from napari_sparsessp.ui.napari_compat import (
     camera_of,
+    fit_to_view,
     grid_of,
     layer_key,
     layer_with_key,
@@ -419,7 +420,7 @@ class PredictionLayers(QObject):
     def set_truth(self, structure: str, key: str | None) -> None:
         """Record with which layer the user compares a prediction from now on."""
         layer = self.layers().get(structure)
-        if layer is not None:
+        if layer is not None and self.fits:
             set_truth(layer, layer_with_key(self._viewer, key))
 
     def _on_visible(self, event: Any) -> None:
@@ -508,6 +509,8 @@ class PredictView(QObject):
             predicted = other and any(map(role_of, self._viewer.layers))
             if source is not None and (alone or predicted):
                 self._stacks.on(source)
+            if source is not None and predicted:
+                fit_to_view(self._viewer, source)
         self._stack = key
         return gone
 

@@ -302,7 +302,7 @@ class TrainSession(QObject):
             done = f"Done: R² {before}{r2_text(result.best)} on {self._judged}."
         foot.set_status(done)
         foot.message.show_notices([*self._notes, *_warnings(result)])
-        self._form.watch.hint.setText(
+        self._form.watch.show_hint(
             f"{self._name} is among the models now; its card has the training data "
             "and the scores."
         )
@@ -351,7 +351,8 @@ def _warnings(result: TrainResult) -> list[str]:
         ]
     if result.best < _HARDLY_BETTER:
         return [
-            "Hardly better than the mean brightness: unreliable. More stacks help "
-            "most; check that transmitted light and fluorescence show the same field."
+            f"{'Worse' if result.best < 0 else 'Hardly better'} than the mean "
+            "brightness: unreliable. More stacks help most; check that transmitted "
+            "light and fluorescence show the same field."
         ]
     return []
