@@ -39,7 +39,7 @@ def refuse(server, target, match, name="model.bin", kind=InputError, **how):
     assert not target.exists()
 
 
-def test_the_file_comes_whole_and_alone(server, target):
+def test_the_file_comes_whole_and_alone_and_once(server, target):
     told = []
 
     def progress(done, total=None, what=""):
@@ -51,11 +51,7 @@ def test_the_file_comes_whole_and_alone(server, target):
     assert only_file(target)
     assert told[:2] == ["asking 127.0.0.1", (0, len(CONTENT))]
     assert told[-1] == (len(CONTENT), len(CONTENT))
-
-
-def test_what_is_there_with_the_right_checksum_is_not_fetched_again(server, target):
-    for _ in range(2):
-        download(server.url("model.bin"), target, sha256=SHA256)
+    assert download(server.url("model.bin"), target, sha256=SHA256) == target
     assert len(server.asked) == 1
 
 
@@ -80,48 +76,32 @@ def test_a_broken_download_goes_on_where_it_broke(server, target, sha256):
     assert only_file(target)
 
 
-def test_all_bytes_of_a_broken_download_may_have_come(server, target):
-    server.length, server.cut = True, len(CONTENT)
-    server.files["model.bin"] = CONTENT + b"end"
-    refuse(server, target, "broke")
-    server.cut, server.files["model.bin"] = None, CONTENT
-    download(server.url("model.bin"), target, sha256=SHA256)
+OTHER = CONTENT[::-1]
+
+
+@pytest.mark.parametrize(
+    ("mood", "first", "later", "sha256", "asked"),
+    [
+        ({"length": True, "cut": len(CONTENT)}, CONTENT + b"end", {}, SHA256, None),
+        ({"ranges": False}, CONTENT, {}, None, None),
+        ({}, OTHER, {"etag": '"second"'}, None, None),
+        ({"etag": None}, CONTENT, {}, None, [None, None]),
+        ({"etag": None}, OTHER, {}, SHA256, [None, "bytes=98304-", None]),
+    ],
+    ids=["all bytes have come", "no ranges", "changed meanwhile",
+         "nothing tells versions apart", "only the checksum tells them apart"],
+)  # fmt: skip
+def test_parts_are_not_sewn_together_wrongly(
+    server, target, mood, first, later, sha256, asked
+):
+    server.files["model.bin"] = first
+    vars(server).update({"cut": SOME, **mood})
+    refuse(server, target, "broke", sha256=sha256)
+    server.files["model.bin"] = CONTENT
+    vars(server).update({"cut": None, **later})
+    download(server.url("model.bin"), target, sha256=sha256)
     assert target.read_bytes() == CONTENT
-
-
-def test_a_server_without_ranges_is_asked_for_all_again(server, target):
-    server.cut, server.ranges = SOME, False
-    refuse(server, target, "broke")
-    server.cut = None
-    download(server.url("model.bin"), target)
-    assert target.read_bytes() == CONTENT
-
-
-def test_a_file_that_changed_meanwhile_is_not_sewn_together(server, target):
-    server.cut = SOME
-    refuse(server, target, "broke")
-    server.cut, server.etag = None, '"second"'
-    server.files["model.bin"] = CONTENT[::-1]
-    download(server.url("model.bin"), target)
-    assert target.read_bytes() == CONTENT[::-1]
-
-
-def test_parts_that_nothing_tells_apart_are_not_sewn_together(server, target):
-    server.cut, server.etag = SOME, None
-    refuse(server, target, "broke")
-    server.cut = None
-    download(server.url("model.bin"), target)
-    assert server.asked[-1] == ("model.bin", None)
-
-
-def test_a_part_of_an_older_version_is_dropped_where_the_checksum_tells(server, target):
-    server.cut, server.etag = SOME, None
-    server.files["model.bin"] = CONTENT[::-1]
-    refuse(server, target, "broke", sha256=SHA256)
-    server.cut, server.files["model.bin"] = None, CONTENT
-    download(server.url("model.bin"), target, sha256=SHA256)
-    assert target.read_bytes() == CONTENT
-    assert [wanted for _, wanted in server.asked] == [None, "bytes=98304-", None]
+    assert asked in (None, [wanted for _, wanted in server.asked])
 
 
 def test_a_wrong_checksum_leaves_nothing(server, target):
@@ -172,21 +152,22 @@ def test_redirects_are_followed_with_the_range(server, target):
     assert server.asked[-1] == ("model.bin", "bytes=98304-")
 
 
-@pytest.mark.parametrize("place", ["ftp://127.0.0.1/x", "file:///etc/passwd"])
-def test_redirects_lead_to_no_other_kind_of_place(server, target, place):
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("ftp://127.0.0.1/x", "not encrypted"),
+        ("file:///etc/passwd", "not encrypted"),
+        ("/here", "in circles"),
+    ],
+)
+def test_redirects_end_and_lead_to_no_other_kind_of_place(server, target, place, said):
     server.redirects["here"] = place
-    refuse(server, target, "not encrypted|no address", name="here")
+    refuse(server, target, said, name="here")
 
 
-def test_a_redirect_from_https_to_http_is_refused(monkeypatch):
-    monkeypatch.setattr(module, "SCHEMES", ("https",))
+def test_a_redirect_from_https_to_http_is_refused():
     with pytest.raises(InputError, match="example.org sends to .* not encrypted"):
         check_address("http://example.org/model", "example.org")
-
-
-def test_redirects_end(server, target):
-    server.redirects["here"] = "/here"
-    refuse(server, target, "in circles", name="here")
 
 
 @pytest.mark.parametrize(
@@ -215,15 +196,13 @@ def test_a_file_that_is_too_large_is_refused(server, target, length):
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_full_disk_is_told_before_the_download(server, target, monkeypatch):
-    full = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: full)
-    refuse(server, target, "0.256 MB .* 0.001 MB left; make room", kind=OutputError)
-
-
-def test_a_folder_that_cannot_be_written_is_told(server, tmp_path):
+def test_a_full_disk_and_a_closed_folder_are_told(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
     refuse(server, tmp_path / "file" / "x.bin", "cannot write", kind=OutputError)
+    full = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: full)
+    said = "0.256 MB .* 0.001 MB left; make room"
+    refuse(server, tmp_path / "x.bin", said, kind=OutputError)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a closed port is slow to say so")
@@ -327,24 +306,17 @@ def test_a_doi_may_be_written_as_people_do(archive, before):
 @pytest.mark.parametrize("text", ["https://zenodo.org/records/1", "model.pth", "10.5"])
 def test_what_is_no_doi_is_not_taken_for_one(text):
     assert not is_doi(text)
-
-
-def test_the_only_fitting_file_need_not_be_named(archive):
-    archive({"readme.md": "", "net.pth": ""})
-    assert find_by_doi(DOI, (".pth",)).name == "net.pth"
+    with pytest.raises(InputError, match="is no DOI"):
+        find_by_doi(text)
 
 
 @pytest.mark.parametrize("name", ["", ":c.pth"])
-def test_which_files_there_are_is_told(archive, name):
+def test_the_only_fitting_file_need_not_be_named_and_several_are_listed(archive, name):
+    archive({"readme.md": "", "net.pth": ""})
+    assert find_by_doi(DOI, (".pth",)).name == "net.pth"
     archive({"a.pth": "", "b.pth": "", "readme.md": ""})
     with pytest.raises(InputError, match=r"one of them: a\.pth, b\.pth$"):
         find_by_doi(DOI + name, (".pth",))
-
-
-@pytest.mark.parametrize("checksum", ["", "md5:xyz", "sha1:" + "0" * 40])
-def test_a_checksum_of_another_kind_is_none(archive, checksum):
-    archive({"a.pth": checksum})
-    assert find_by_doi(DOI).md5 is None
 
 
 @pytest.mark.parametrize(
@@ -364,6 +336,9 @@ def test_the_archives_checksum_is_compared(archive, file_server, tmp_path, monke
     with pytest.raises(InputError, match="its md5 is"):
         download(f"doi:{DOI}", tmp_path / "a.pth")
     md5 = hashlib.md5(b"content").hexdigest()
+    for other in ("", "md5:xyz", "sha1:" + "0" * 40):
+        archive({"a.pth": other})
+        assert find_by_doi(DOI).md5 is None
     archive({"a.pth": f"md5:{md5}"})
     download(f"doi:{DOI}", tmp_path / "a.pth")
     assert (tmp_path / "a.pth").read_bytes() == b"content"

@@ -1,9 +1,10 @@
-"""Make the bundled sample: a simulated sparse colony and its ground truth.
+"""Make the bundled samples: a simulated colony, sparse and dense, and its ground truth.
 
     python tools/make_sample.py
 
-Writes src/napari_sparsessp/samples/colony_sparse.ome.tif (8 bright-field planes, every
-4th of 32, with camera noise) and colony_truth.ome.tif (12 structures, 32 planes).
+Writes into src/napari_sparsessp/samples: colony_sparse.ome.tif (8 bright-field planes,
+every 4th of 32, with camera noise), colony_dense.ome.tif (all 32 planes) and
+colony_truth.ome.tif (12 structures, 32 planes).
 """
 
 from pathlib import Path
@@ -38,17 +39,18 @@ def _write(
 def main() -> None:
     """Simulate, add noise, quantise, write."""
     colony = simulate_colony(SEED, (56, SIDE, SIDE))
-    generator = torch.Generator().manual_seed(SEED)
-    light = 1 + 0.08 * colony.brightfield[0, PLANES][::RATIO]
-    counts = photon_noise(light.clamp_min(0), 20_000, 5.0, generator)
-    transmitted = (counts / counts.mean() * 12_000).clamp(0, 65_535).round()
-    _write(
-        "colony_sparse.ome.tif",
-        transmitted.numpy().astype(np.uint16),
-        "ZYX",
-        VOXEL * RATIO,
-        Channel={"Name": ["Bright-field"]},
-    )
+    for name, step in (("sparse", RATIO), ("dense", 1)):
+        generator = torch.Generator().manual_seed(SEED)
+        light = 1 + 0.08 * colony.brightfield[0, PLANES][::step]
+        counts = photon_noise(light.clamp_min(0), 20_000, 5.0, generator)
+        transmitted = (counts / counts.mean() * 12_000).clamp(0, 65_535).round()
+        _write(
+            f"colony_{name}.ome.tif",
+            transmitted.numpy().astype(np.uint16),
+            "ZYX",
+            VOXEL * step,
+            Channel={"Name": ["Bright-field"]},
+        )
     truth = colony.fluorescence[:, PLANES]
     low, high = truth.flatten(1).min(1)[0], truth.flatten(1).max(1)[0]
     scaled = (truth - low[:, None, None, None]) / (high - low)[:, None, None, None]

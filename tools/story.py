@@ -373,6 +373,7 @@ def measure(stage: Stage, name: str) -> None:
     panel.show_place()
     panel.button.click()
     stage.look(lambda: bool(panel.measured.rows), "the regions")
+    wait(0.5)
     dock.form.scroll_to(dock.form.region_step)
     stage.picture(f"{name}_regions")
 

@@ -177,7 +177,6 @@ class Ground:
     structures: tuple[str, ...]
     size: tuple[int, int] = PATCH
     batch: int = 2
-    random_phase: bool = True
 
     def recipe(self, trial: Trial) -> Any:
         """Return how patches are cut for a network."""
@@ -194,7 +193,7 @@ class Ground:
             clutter=0.0,
             thin=0.0,
             # A network that takes every r-th plane gets those that were measured.
-            random_phase=self.random_phase and network.ratio == 1,
+            random_phase=network.ratio == 1,
             interpolation=network.interpolation,
             inputs=network.inputs,
             every=network.ratio,

@@ -51,15 +51,8 @@ def download(
     `url` is an https address, or a DOI with or without a file's name. `progress`
     receives bytes, or the step while a server is asked; whatever it raises stops the
     download, and the part that has come stays for the next call. A file that is there
-    already with this `sha256` is not downloaded.
-
-    Raises
-    ------
-    InputError
-        There is no such file or network, the server is not safe, or the file is not
-        the expected one.
-    OutputError
-        The file cannot be written, or another file has its name.
+    already with this `sha256` is not downloaded. InputError: no such file or network,
+    an unsafe server, another file than expected; OutputError: it cannot be written.
     """
     import pooch
 
@@ -72,18 +65,13 @@ def download(
         url = find_by_doi(url)
     address, md5 = (url, None) if isinstance(url, str) else (url.url, url.md5)
     check_address(address)
-    hashes = {"sha256": sha256, "md5": md5}
+    given = (("sha256", sha256), ("md5", md5))
+    hashes = {kind: digits.lower() for kind, digits in given if digits}
     with output_errors(path, _ROOM):
         path.parent.mkdir(parents=True, exist_ok=True)
         place = PartialOutput(path)
         place.lock()
-    job = _Download(
-        address,
-        place,
-        {kind: digits.lower() for kind, digits in hashes.items() if digits},
-        progress,
-        largest,
-    )
+    job = _Download(address, place, hashes, progress, largest)
     try:
         with output_errors(path, _ROOM):
             place.folder.mkdir(exist_ok=True)
@@ -96,25 +84,20 @@ def download(
     return path
 
 
+@dataclass
 class _Download:
     """A file on its way into the partial folder of its place."""
 
-    def __init__(
-        self,
-        url: str,
-        place: PartialOutput,
-        hashes: Mapping[str, str],
-        progress: Progress,
-        largest: int,
-    ) -> None:
-        self.url = url
-        self.host = _host(url)
-        self.place = place
-        self.data = place.folder / "data"
-        self.notes = place.folder / "source.json"
-        self.hashes = hashes
-        self.progress = progress
-        self.largest = largest
+    url: str
+    place: PartialOutput
+    hashes: Mapping[str, str]
+    progress: Progress
+    largest: int
+
+    def __post_init__(self) -> None:
+        self.host = _host(self.url)
+        self.data = self.place.folder / "data"
+        self.notes = self.place.folder / "source.json"
 
     def run(self) -> None:
         """Download all bytes and compare their checksums."""

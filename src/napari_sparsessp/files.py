@@ -7,11 +7,13 @@ the system's place for a program's data.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +38,12 @@ LARGEST_YAML = 1_000_000
 MOST_YAML_VALUES = 100_000
 """Once every alias is replaced by what it stands for: a few lines can make 10⁹."""
 
+LONGEST_NAME = 255
+"""Bytes of a file's name, on nearly every file system."""
+
+# What file systems answer that know no locks: NFS, SMB and Lustre without them.
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EIO}
+
 ELSEWHERE = "choose another place"
 
 logger = logging.getLogger(__name__)
@@ -58,14 +66,9 @@ def output_errors(
 def atomic_write(path: Path, what: str = "", advice: str = ELSEWHERE) -> Iterator[Path]:
     """Yield where to write, and rename it at the end: no half file is ever found.
 
-    Parameters
-    ----------
-    what
-        Kind of file, for the message, for example ``"report"``.
-    advice
-        End of the message.
+    `what` is the kind of file ("report") and `advice` the end of the message.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = beside(path, f"{os.getpid()}.part")
     with output_errors(f"{what} {path}".strip(), advice):
         try:
             yield part
@@ -93,18 +96,12 @@ class PartialOutput:
         self.place = place_of(path)  # The output without links (`place_of`)
         # Beside it; the same for every run that writes this output. Its ending is of no
         # image, so that no program takes it for one
-        self.folder = _beside(self.place, "partial")
-        self._lock_path = _beside(self.place, "lock")
+        self.folder = beside(self.place, "partial")
+        self._lock_path = beside(self.place, "lock")
         self._lock: Any = None
 
     def lock(self) -> None:
-        """Keep every other process from writing this output.
-
-        Raises
-        ------
-        OutputError
-            Another process is writing it now.
-        """
+        """Keep other processes from writing this output; OutputError if one does."""
         from filelock import FileLock, Timeout
 
         for _ in range(3):
@@ -116,8 +113,12 @@ class PartialOutput:
                     f"another process is writing {self.path}; wait until it is done, "
                     "or give another name"
                 ) from None
-            except NotImplementedError:
-                return  # some network drives know no locks
+            except (NotImplementedError, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+                    raise
+                with suppress(OSError):
+                    self._lock_path.unlink()
+                return
             if self._lock_path.exists():
                 self._lock = lock
                 return
@@ -127,7 +128,7 @@ class PartialOutput:
 
     def restore(self) -> bool:
         """Rename an earlier result back if a process died in `commit`; return if so."""
-        old = _beside(self.place, "old")
+        old = beside(self.place, "old")
         if not old.exists():
             return False
         if self.place.exists():
@@ -172,7 +173,7 @@ def commit(image: Path, place: Path) -> None:
         image.replace(place)
         return
     # Folders cannot be swapped in one step.
-    old = _beside(place, "old")
+    old = beside(place, "old")
     remove(old)
     place.replace(old)
     try:
@@ -183,8 +184,13 @@ def commit(image: Path, place: Path) -> None:
     remove(old)
 
 
-def _beside(place: Path, ending: str) -> Path:
-    return place.with_name(f".{place.name}.{ending}")
+def beside(place: Path, ending: str) -> Path:
+    """Return the hidden name of something that belongs to a file, next to it."""
+    name = f".{place.name}.{ending}"
+    if len(os.fsencode(name)) > LONGEST_NAME:  # a digest of it is as good
+        digest = hashlib.sha256(os.fsencode(place.name)).hexdigest()[:32]
+        name = f".{digest}.{ending}"
+    return place.with_name(name)
 
 
 def remove(path: Path) -> None:
@@ -205,7 +211,15 @@ def usual_folder(kind: Kind) -> Path:
     """Return the default folder for models or samples."""
     from platformdirs import user_data_path
 
-    return user_data_path("napari-sparsessp", appauthor=False) / kind
+    return _own(user_data_path) / kind
+
+
+def _own(place: Callable[..., Path]) -> Path:
+    """Return our folder there; one that cannot be where the user has no home."""
+    try:
+        return place("napari-sparsessp", appauthor=False)
+    except RuntimeError:  # nothing is read from it, and whoever writes is told
+        return Path(os.devnull) / "set-HOME-or-a-folder"
 
 
 def folders_file() -> Path:
@@ -215,7 +229,7 @@ def folders_file() -> Path:
         return Path(override).expanduser() / "folders.yaml"
     from platformdirs import user_config_path
 
-    return user_config_path("napari-sparsessp", appauthor=False) / "folders.yaml"
+    return _own(user_config_path) / "folders.yaml"
 
 
 def chosen_folders() -> dict[str, str]:

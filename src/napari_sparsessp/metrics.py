@@ -19,9 +19,9 @@ Examples
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -120,22 +120,22 @@ class PixelSums:
 
 def r2(prediction: Any, truth: Any) -> float | None:
     """Return R² = 1 - SSE / SST, as scikit-learn's `r2_score`; no z-scoring."""
-    return _sums(prediction, truth).r2
+    return PixelSums().update(prediction, truth).r2
 
 
 def mse(prediction: Any, truth: Any) -> float | None:
     """Return the mean squared error; no z-scoring."""
-    return _sums(prediction, truth).mse
+    return PixelSums().update(prediction, truth).mse
 
 
 def mae(prediction: Any, truth: Any) -> float | None:
     """Return the mean absolute error; no z-scoring."""
-    return _sums(prediction, truth).mae
+    return PixelSums().update(prediction, truth).mae
 
 
 def pcc(prediction: Any, truth: Any) -> float | None:
     """Return Pearson's correlation over all voxels."""
-    return _sums(prediction, truth).pcc
+    return PixelSums().update(prediction, truth).pcc
 
 
 def zscore_truth(truth: Any) -> np.ndarray:
@@ -208,10 +208,6 @@ def score(
     }
 
 
-def _sums(prediction: Any, truth: Any) -> PixelSums:
-    return PixelSums().update(prediction, truth)
-
-
 def _sums_of_block(predicted: np.ndarray, true: np.ndarray) -> PixelSums:
     mean_p, mean_t = float(predicted.mean()), float(true.mean())
     error = predicted - true
@@ -237,15 +233,11 @@ def _plane(stack: Any, index: int) -> np.ndarray:
     return np.asarray(stack[index], dtype=np.float64)
 
 
-def _planes(stack: Any) -> Iterator[np.ndarray]:
-    for index in range(stack.shape[0]):
-        yield _plane(stack, index)
-
-
 def _truth_moments(truth: Any) -> tuple[float, float]:
     """Return mean and standard deviation of the finite voxels of a whole stack."""
     sums = PixelSums()
-    for plane in _planes(truth):
+    for index in range(truth.shape[0]):
+        plane = _plane(truth, index)
         sums.update(plane, plane)
     if _is_constant(sums.spread_truth, sums.mean_truth, sums.count):
         raise InputError(
@@ -258,7 +250,8 @@ def _truth_moments(truth: Any) -> tuple[float, float]:
 def _unit_scale(stack: Any) -> Any:
     """Return the function that maps this stack's range to [0, 1]; a constant to 0."""
     low, high = math.inf, -math.inf
-    for plane in _planes(stack):
+    for index in range(stack.shape[0]):
+        plane = _plane(stack, index)
         finite = plane[np.isfinite(plane)]
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
@@ -297,70 +290,50 @@ class Means:
     over_images: float | None  # None where nothing is defined
     over_structures: float | None
     structures: dict[str, float]  # Structure id to its mean over its images
-    counts: dict[str, int]  # Structure id to its number of images
 
 
 def means(images: Iterable[tuple[str, float | None]]) -> Means:
-    """Average a score over images and over structures.
+    """Average the scores (structure id, value) of images; None is left out.
 
     An image is a stack of one structure, as in the paper's data sets: a field with two
     labelled structures counts as two. The mean over images weighs a structure by its
     number of images (so the public code computes "All"); the mean over structures
     weighs all structures alike (so the paper says).
-
-    Parameters
-    ----------
-    images
-        Structure id and score of each image; None (not defined) is left out.
-
     """
     values: dict[str, list[float]] = {}
     for structure, value in images:
         if value is not None:
             values.setdefault(structure, []).append(float(value))
-    structures = {name: _mean(some) for name, some in values.items()}
+    structures = {name: sum(some) / len(some) for name, some in values.items()}
     everything = [value for some in values.values() for value in some]
-    return Means(
-        over_images=_mean(everything) if everything else None,
-        over_structures=_mean(list(structures.values())) if structures else None,
-        structures=structures,
-        counts={name: len(some) for name, some in values.items()},
-    )
+    if not everything:
+        return Means(None, None, {})
+    over_structures = sum(structures.values()) / len(structures)
+    return Means(sum(everything) / len(everything), over_structures, structures)
 
 
 def mean_fields(
     images: Sequence[Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, dict[str, float | None]]:
-    """Average every score of some fields of view over images and over structures.
+    """Average every score of some fields of view, each as a report has it.
 
-    Parameters
-    ----------
-    images
-        Of each field: structure id to its scores, as a report has them; structures
-        without scores are left out.
-
-    Returns
-    -------
-    ``{"over_images": {"r2": …}, "over_structures": {"r2": …}}``.
+    Returns ``{"over_images": {"r2": …}, "over_structures": {"r2": …}}``.
     """
-    result: dict[str, dict[str, float | None]] = {
-        "over_images": {},
-        "over_structures": {},
-    }
-    for field in FIELDS:
-        both = means(
+    both = {
+        field: means(
             (structure, scores.get(field))
             for image in images
             for structure, scores in image.items()
         )
-        result["over_images"][field] = both.over_images
-        result["over_structures"][field] = both.over_structures
-    return result
+        for field in FIELDS
+    }
+    return {
+        "over_images": {name: each.over_images for name, each in both.items()},
+        "over_structures": {name: each.over_structures for name, each in both.items()},
+    }
 
 
-def improvement(
-    base: float, value: float, score: Literal["r2", "mse", "mae", "pcc"] | str
-) -> float:
+def improvement(base: float, value: float, score: str) -> float:
     """Return Δ_Imp in percent: how much better a score is than a baseline's.
 
     (M_base − M) / M_base for errors, (M − M_base) / M_base for the rest; the paper
@@ -374,7 +347,3 @@ def improvement(
         )
     gain = base - value if score in LOWER_IS_BETTER else value - base
     return 100 * gain / base
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

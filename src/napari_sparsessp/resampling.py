@@ -46,27 +46,18 @@ def resample_yx(
     *,
     method: Method = "linear",
 ) -> np.ndarray:
-    """Resample the last two axes.
+    """Resample the last two axes of (..., H, W), maybe lazy, plane by plane.
+
+    Returns float32 (..., *size), equal to the input where steps and size are.
 
     Parameters
     ----------
-    array
-        Shape (..., H, W); may be lazy, is read plane by plane.
     step_in, step_out
         (y, x) pixel size of input and output, in the same unit.
     size
         (y, x) pixels of the output; by default `resampled_size` of each axis.
     method
         Cubic is Keys' kernel (a = -0.5): sharper, may overshoot at edges.
-
-    Returns
-    -------
-    float32, shape (..., *size). Equal to the input where steps and size are.
-
-    Raises
-    ------
-    InputError
-        When a step is not a positive number.
     """
     *leading, height, width = array.shape
     lateral = LateralResampling((height, width), step_in, step_out, size, method=method)
@@ -88,11 +79,6 @@ class LateralResampling:
     shift
         (y, x) from the centre of input pixel 0 to that of output pixel 0; without it
         outer edges are aligned.
-
-    Raises
-    ------
-    InputError
-        When a step is not a positive number.
     """
 
     def __init__(
@@ -123,10 +109,7 @@ class LateralResampling:
     ) -> np.ndarray:
         """Resample a plane (H, W) float32, or what `source` says of it for a region.
 
-        Parameters
-        ----------
-        region
-            (y, x) of the output; its numbers are bit-identical to those in the whole.
+        The numbers of a region (y, x) are bit-identical to those in the whole.
         """
         along_y, along_x = self._taps
         if region is not None:
@@ -166,21 +149,17 @@ def resample_zyx(
     *,
     method: Method = "linear",
 ) -> np.ndarray:
-    """Resample a stack onto another grid in the same space.
+    """Resample a stack (D, H, W), maybe lazy, onto another grid: float32 of `size`.
+
+    Each plane that counts is read once. Outside the input its edge voxels count: ask
+    `grid_coverage` first where that matters.
 
     Parameters
     ----------
-    array
-        Shape (D, H, W); may be lazy, each plane that counts is read once.
     voxel_in, voxel_out
         (z, y, x) voxel size of input and output in µm.
     origin_in, origin_out
         (z, y, x) centre of voxel (0, 0, 0) of input and output in µm.
-
-    Returns
-    -------
-    float32, shape `size`. Outside the input its edge voxels count: ask
-    `grid_coverage` first where that matters.
     """
     _check_steps(voxel_in[0], voxel_out[0])
     shift = [there - here for here, there in zip(origin_in, origin_out, strict=True)]
@@ -283,10 +262,6 @@ def _centred(weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return weights + spread * (level[:, None] + slope[:, None] * offsets)
 
 
-def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.maximum(0.0, 1.0 - np.abs(x))
-
-
 def _keys_cubic(x: np.ndarray) -> np.ndarray:
     """Cubic convolution with a = -0.5 (Keys 1981, equation 15)."""
     x = np.abs(x)
@@ -296,7 +271,7 @@ def _keys_cubic(x: np.ndarray) -> np.ndarray:
 
 
 _KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], int]] = {
-    "linear": (_triangle, 1),
+    "linear": (lambda x: np.maximum(0.0, 1.0 - np.abs(x)), 1),
     "cubic": (_keys_cubic, 2),
 }
 

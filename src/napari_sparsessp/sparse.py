@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,18 +62,9 @@ class SparseView:
             raise InputError("positions of measured planes must ascend; sort them")
 
     @classmethod
-    def from_ratio(cls, n_planes: int, ratio: float, phase: float = 0.0) -> SparseView:
-        """Take all planes of a stack that is `ratio` times coarser than the grid.
-
-        Plane j lies at ``phase + r * j`` with 0 ≤ phase < r; D = round(n r).
-        """
-        _check_count(n_planes)
-        ratio = _checked_ratio(ratio)
-        if not 0 <= phase < ratio:
-            raise InputError(f"phase {phase:g} must be at least 0 and below {ratio:g}")
-        positions = tuple(float(phase + ratio * plane) for plane in range(n_planes))
-        depth = _round_half_up(n_planes * ratio)
-        return cls(tuple(range(n_planes)), positions, depth, ratio)
+    def from_ratio(cls, n_planes: int, ratio: float) -> SparseView:
+        """Take all planes of a stack that is `ratio` times coarser than the grid."""
+        return cls.from_voxel_size(n_planes, _checked_ratio(ratio), 1.0)
 
     @classmethod
     def from_voxel_size(
@@ -83,7 +75,6 @@ class SparseView:
         Plane 0 lies on dense plane 0; r = z_step / dense_step, D = round(n r), at
         least 1. A stack finer than the grid (r < 1) is allowed here.
         """
-        _check_count(n_planes)
         for step in (z_step, dense_step):
             if not (math.isfinite(step) and step > 0):
                 raise InputError(
@@ -93,6 +84,15 @@ class SparseView:
         positions = tuple(ratio * plane for plane in range(n_planes))
         depth = max(1, _round_half_up(n_planes * ratio))
         return cls(tuple(range(n_planes)), positions, depth, ratio)
+
+    @classmethod
+    def from_heights(cls, heights: Sequence[float], dense_step: float) -> SparseView:
+        """Take planes at any ascending heights, in µm as the dense grid's step."""
+        offsets = np.subtract(heights, heights[0]) / dense_step
+        ratio = float(np.median(np.diff(offsets)))
+        positions = tuple(float(offset) for offset in offsets)
+        depth = max(1, _round_half_up(positions[-1] + ratio))
+        return cls(tuple(range(len(heights))), positions, depth, ratio)
 
     @classmethod
     def simulate(
@@ -108,7 +108,6 @@ class SparseView:
             Distance of neighbouring input planes in dense planes; 1 where the stack
             is as dense as the grid. The view's ratio is ``r * step``.
         """
-        _check_count(n_planes)
         ratio = _checked_ratio(ratio)
         if abs(ratio - round(ratio)) > _EPSILON:
             raise InputError(
@@ -121,8 +120,6 @@ class SparseView:
                 f"phase {phase} leaves no plane; give one from 0 to "
                 f"{min(every, n_planes) - 1}"
             )
-        if not (math.isfinite(step) and step > 0):
-            raise InputError(f"z step {step} cannot be used; give a positive one")
         planes = tuple(range(phase, n_planes, every))
         positions = tuple(float(plane * step) for plane in planes)
         depth = max(1, _round_half_up(n_planes * step))
@@ -216,11 +213,6 @@ def _round_half_up(value: float) -> int:
             "size or the ratio"
         )
     return math.floor(value + 0.5 + _EPSILON)
-
-
-def _check_count(n_planes: int) -> None:
-    if n_planes < 1:
-        raise InputError("the stack has no plane; choose an image with at least one")
 
 
 def _checked_ratio(ratio: float) -> float:

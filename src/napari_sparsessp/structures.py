@@ -18,69 +18,41 @@ from napari_sparsessp.errors import InputError
 class Structure:
     """One subcellular structure that a model can predict."""
 
-    # The name in files, requests and reports, for example ``"nuclear_envelope"``
-    id: str
-    label: str  # The name for people, for example ``"Nuclear envelope"``
+    id: str  # In files, requests and reports, for example ``"nuclear_envelope"``
+    label: str  # For people, for example ``"Nuclear envelope"``
     protein: str  # The tagged protein or the dye; empty where it is not known
-    # Line of the Allen Cell Collection; empty where there is none of its own
-    cell_line: str
+    cell_line: str  # Of the Allen Cell Collection; empty where there is none
     dataset: str  # The published data set, for example ``"lamin_b1"``; empty for others
     colour: str  # ``"#rrggbb"``, bright enough for additive display on black
 
 
-# Colours: greedy search for the largest smallest CIEDE2000 distance over normal,
-# protanope and deuteranope vision (Machado et al. 2009) at a lightness above 48; every
-# pair keeps at least 14 in each (tests/test_structures.py measures it).
+# Id, protein, cell line, data set and colour. Colours: greedy search for the largest
+# smallest CIEDE2000 distance over normal, protanope and deuteranope vision (Machado et
+# al. 2009) at a lightness above 48; every pair keeps at least 14 in each
+# (tests/test_structures.py measures it).
 _ROWS = (
-    ("actin_filament", "Actin filament", "beta-actin", "AICS-16", "beta_actin"),
-    (
-        "actomyosin_bundle",
-        "Actomyosin bundle",
-        "non-muscle myosin IIB",
-        "AICS-24",
-        "myosin_iib",
-    ),
-    ("cell_membrane", "Cell membrane", "CAAX", "AICS-54", "membrane_caax_63x"),
-    ("desmosome", "Desmosome", "desmoplakin", "AICS-17", "desmoplakin"),
-    ("dna", "DNA", "Hoechst", "", "dna"),
-    (
-        "endoplasmic_reticulum",
-        "Endoplasmic reticulum",
-        "Sec61 beta",
-        "AICS-10",
-        "sec61_beta",
-    ),
-    (
-        "golgi_apparatus",
-        "Golgi apparatus",
-        "sialyltransferase 1",
-        "AICS-25",
-        "st6gal1",
-    ),
-    ("microtubule", "Microtubule", "alpha-tubulin", "AICS-12", "alpha_tubulin"),
-    ("mitochondria", "Mitochondria", "Tom20", "AICS-11", "tom20"),
-    ("nuclear_envelope", "Nuclear envelope", "lamin B1", "AICS-13", "lamin_b1"),
-    ("nucleolus", "Nucleolus", "fibrillarin", "AICS-14", "fibrillarin"),
-    ("tight_junction", "Tight junction", "ZO-1", "AICS-23", "zo1"),
-)
-_COLOURS = (
-    "#dfffbf",
-    "#9fbf9f",
-    "#bfffff",
-    "#608000",
-    "#00bfff",
-    "#bf20ff",
-    "#bfbf00",
-    "#60bfbf",
-    "#ff4060",
-    "#df0080",
-    "#ffff20",
-    "#60809f",
+    ("actin_filament", "beta-actin", "AICS-16", "beta_actin", "#dfffbf"),
+    ("actomyosin_bundle", "non-muscle myosin IIB", "AICS-24", "myosin_iib", "#9fbf9f"),
+    ("cell_membrane", "CAAX", "AICS-54", "membrane_caax_63x", "#bfffff"),
+    ("desmosome", "desmoplakin", "AICS-17", "desmoplakin", "#608000"),
+    ("dna", "Hoechst", "", "dna", "#00bfff"),
+    ("endoplasmic_reticulum", "Sec61 beta", "AICS-10", "sec61_beta", "#bf20ff"),
+    ("golgi_apparatus", "sialyltransferase 1", "AICS-25", "st6gal1", "#bfbf00"),
+    ("microtubule", "alpha-tubulin", "AICS-12", "alpha_tubulin", "#60bfbf"),
+    ("mitochondria", "Tom20", "AICS-11", "tom20", "#ff4060"),
+    ("nuclear_envelope", "lamin B1", "AICS-13", "lamin_b1", "#df0080"),
+    ("nucleolus", "fibrillarin", "AICS-14", "fibrillarin", "#ffff20"),
+    ("tight_junction", "ZO-1", "AICS-23", "zo1", "#60809f"),
 )
 
+
+def _label(name: str) -> str:
+    words = name.replace("_", " ").strip()
+    return "DNA" if name == "dna" else words[:1].upper() + words[1:]
+
+
 CATALOGUE: dict[str, Structure] = {
-    row[0]: Structure(*row, colour=colour)
-    for row, colour in zip(_ROWS, _COLOURS, strict=True)
+    row[0]: Structure(row[0], _label(row[0]), *row[1:]) for row in _ROWS
 }
 """Structure by id, in alphabetical order of the ids."""
 
@@ -171,9 +143,8 @@ def deviation_channel(structure: str) -> str:
 def structure_or_custom(name: str) -> Structure:
     """Return the catalogue's structure, or make a structure for a model's own id.
 
-    Outside the catalogue the label is made from the id, and the colour is of the
-    catalogue, the same for the same id everywhere; grey for the deviation of a
-    structure (``dna_std``).
+    The label is made from the id; the colour is of the catalogue, the same everywhere
+    for the same id, and grey for the deviation of a structure (``dna_std``).
     """
     known = CATALOGUE.get(name) or _OTHERS.get(name)
     if known is not None:
@@ -181,10 +152,8 @@ def structure_or_custom(name: str) -> Structure:
     if name.endswith(_DEVIATION):
         of = structure_or_custom(name.removesuffix(_DEVIATION))
         return Structure(name, f"{of.label}, deviation", "", "", "", _GREY)
-    label = name.replace("_", " ").strip()
-    label = label[:1].upper() + label[1:]
-    colour = _COLOURS[zlib.crc32(name.encode()) % len(_COLOURS)]
-    return Structure(name, label, "", "", "", colour)
+    *_, colour = _ROWS[zlib.crc32(name.encode()) % len(_ROWS)]
+    return Structure(name, _label(name), "", "", "", colour)
 
 
 def colours_of(names: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -58,9 +59,18 @@ class Volume:
     pixel_size
         (y, x) in µm; may be known where the step in z is not. Follows from
         `voxel_size` where it is left out.
+    plane_z
+        Height of every plane in µm, ascending, for each channel (or for the one there
+        is); empty where planes are evenly spaced and channels lie on each other.
+    placed
+        Whether the origin along (z, y, x) is known, or just 0.
+    notes
+        What was assumed when it was read, for the user.
     zscored
         Whether values are deviations of a z-scored truth, as the provenance of a
         prediction says; None where nobody has looked.
+    time_step
+        Seconds between time points; None where it is not known.
     """
 
     array: Any
@@ -71,7 +81,11 @@ class Volume:
     name: str = ""
     source: str = ""
     pixel_size: tuple[float, float] | None = None
+    plane_z: tuple[tuple[float, ...], ...] = ()
+    placed: tuple[bool, bool, bool] = (True, True, True)
+    notes: tuple[str, ...] = ()
     zscored: bool | None = None
+    time_step: float | None = None
 
     def __post_init__(self) -> None:
         """Check that axes, shape, names and sizes belong together."""
@@ -124,7 +138,12 @@ class Volume:
         names = (self.channel_names[index],) if self.channel_names else ()
         if "C" not in self.axes:
             return replace(self, channel_names=names)
-        return self._take("C", index, channel_names=names)
+        if not self.plane_z:
+            return self._take("C", index, channel_names=names)
+        heights = self.plane_z[index]
+        kept = () if even_step(heights) is not None else (heights,)
+        origin = (heights[0], *self.origin[1:])
+        return self._take("C", index, channel_names=names, origin=origin, plane_z=kept)
 
     def time(self, index: int) -> Volume:
         """Take one time point and drop the time axis."""
@@ -179,7 +198,31 @@ class Volume:
         """Return a copy with some fields replaced; the array is shared."""
         if "voxel_size" in changes:
             changes.setdefault("pixel_size", None)
+            changes.setdefault("plane_z", ())
         return replace(self, **changes)
+
+    def beside(self, other: Volume) -> tuple[Volume, str]:
+        """Return a copy at the place of another image of the same field, and a note.
+
+        Along axes where one of the two does not know its origin, the outer edges in y
+        and x and the first planes coincide. The note is "" where that moves nothing.
+        """
+        origin, moved = list(self.origin), []
+        own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
+        for axis, letter in enumerate("zyx"):
+            if self.placed[axis] == other.placed[axis]:
+                continue
+            edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
+            origin[axis] = other.origin[axis] + edges
+            if abs(origin[axis] - self.origin[axis]) > 1e-6:
+                moved.append(letter)
+        if not moved:
+            return self, ""
+        what, (z, y, x) = self.name or "the second image", origin
+        return replace(self, origin=(z, y, x)), (
+            f"the position in {', '.join(moved)} is recorded in one of two files only: "
+            f"{what} was laid on the other's field"
+        )
 
     def _check_array(self) -> None:
         """Raise where the array is none, is empty or does not hold numbers."""
@@ -217,8 +260,12 @@ class Volume:
                 raise
             text = f"{error}".strip().splitlines()
             reason = text[0][:200] if text else type(error).__name__
+            advice = "copy or export it again"
+            if missing := missing_module(error):
+                reason = f"its reader needs {missing}, which is not installed"
+                advice = f"pip install {missing}"
             raise InputError(
-                f"{what} cannot be read to its end ({reason}); copy or export it again"
+                f"{what} cannot be read to its end ({reason}); {advice}"
             ) from error
 
     def _take(self, axis: str, index: int, **changes: Any) -> Volume:
@@ -226,6 +273,14 @@ class Volume:
         array = _lazy(self.array)[(slice(None),) * place + (index,)]
         axes = self.axes.replace(axis, "")
         return replace(self, array=array, axes=axes, **changes)
+
+
+def missing_module(error: Exception) -> str:
+    """Return the package without which a reader failed; "" for other failures."""
+    if isinstance(error, ImportError):
+        return (error.name or str(error)).partition(".")[0].replace("_", "-")
+    found = re.search(r"requires the '(\w+)' package", str(error))
+    return found[1] if found else ""
 
 
 def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -> int:
@@ -260,12 +315,16 @@ def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -
     raise InputError(f"there is no {kind} {which!r}; there are: {listed}")
 
 
+_SHOWN = 24  # names in a message
+
+
 def listed_names(names: Sequence[str], count: int) -> str:
     """Return the indices and names of channels or scenes, for a message."""
-    return ", ".join(
+    shown = ", ".join(
         f"{number} {name!r}" if name else str(number)
-        for number, name in enumerate(names or ("",) * count)
+        for number, name in enumerate(names[:_SHOWN] or ("",) * min(count, _SHOWN))
     )
+    return f"{shown}, … ({count} in all)" if count > _SHOWN else shown
 
 
 def channel_key(text: str) -> str | int:
@@ -298,6 +357,7 @@ def _computed(array: Any) -> np.ndarray:
     if isinstance(array, np.ndarray) or not hasattr(array, "dask"):
         return np.asarray(array)
     import os
+    from concurrent.futures import ThreadPoolExecutor
 
     from dask.base import get_scheduler
 
@@ -306,8 +366,22 @@ def _computed(array: Any) -> np.ndarray:
     largest = math.prod(max(sizes, default=1) for sizes in array.chunks)
     fitting = WORKERS_SHARE // max(1, largest * array.dtype.itemsize)
     workers = max(1, min(os.cpu_count() or 1, fitting))
-    how = {"scheduler": "threads", "num_workers": workers}
-    return np.asarray(array.compute(**how))
+    # Not dask's own pool, which is kept: of a forked process, its threads are gone.
+    with ThreadPoolExecutor(workers) as pool:
+        return np.asarray(array.compute(scheduler="threads", pool=pool))
+
+
+def even_step(heights: Sequence[float]) -> float | None:
+    """Return the step of planes at these heights, None where it is not one.
+
+    Drives jitter: a quarter of a step off the line is no gap.
+    """
+    if len(heights) < 2:
+        return None
+    numbers = np.arange(len(heights))
+    slope, start = np.polyfit(numbers, heights, 1)
+    off = np.abs(np.asarray(heights) - start - slope * numbers).max()
+    return float(slope) if off <= abs(slope) / 4 else None
 
 
 def as_float32(array: np.ndarray) -> np.ndarray:
@@ -331,18 +405,24 @@ def _checked(sizes: Sequence[float], count: int) -> tuple[float, ...]:
     return values
 
 
-HASHED_PLANES = 5
+HASHED = (5, 1024, 1024)
+"""Planes, rows and columns, at most, that tell a stack from all others."""
 
 
 def content_hash(volume: Volume) -> str:
     """Return a SHA-256 of what one channel shows, whatever file or type holds it.
 
-    Over its size and five planes spread over the depth, as float32; of a time-lapse,
-    those of the first time point.
+    Over its size, and as float32 the middle of five planes that are spread over the
+    depth; of a time-lapse, of its first time point.
     """
     volume = volume.time(0)
-    depth = volume.sizes["Z"]
-    some = np.linspace(0, depth - 1, min(depth, HASHED_PLANES)).round()
     digest = hashlib.sha256(repr(volume.shape).encode())
-    digest.update(np.ascontiguousarray(volume.planes(some.astype(int)), "<f4"))
+    depth, *size = volume.shape
+    some = np.linspace(0, depth - 1, min(depth, HASHED[0])).round().astype(int)
+    starts = [max(0, n - most) // 2 for n, most in zip(size, HASHED[1:], strict=True)]
+    rows, columns = (
+        slice(start, start + most)
+        for start, most in zip(starts, HASHED[1:], strict=True)
+    )
+    digest.update(volume.region(some, rows, columns).astype("<f4").tobytes())
     return digest.hexdigest()

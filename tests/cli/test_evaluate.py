@@ -90,7 +90,7 @@ def test_bad_inputs_are_one_line(refused, pair, tmp_path):
     content = bytearray(torn.read_bytes())
     content[start : start + 50] = bytes(50)
     torn.write_bytes(content)
-    assert "damaged" in refused("evaluate", prediction, torn)
+    assert "torn.tif cannot be read" in refused("evaluate", prediction, torn)
     two = np.stack([a_stack(), a_stack()])
     names = ["red", "green"]
     two = write_stack(tmp_path / "two.ome.tif", two, "CZYX", channels=names)

@@ -105,6 +105,22 @@ def test_ctrl_c_while_the_file_is_completed_loses_nothing(
     assert load_volume(tmp_path / "out.ome.zarr").shape == (2, 8, 40, 40)
 
 
+def test_a_time_point_that_cannot_be_read_stops_late_and_says_how_to_go_on(
+    sparsessp, refused, command, stack, tmp_path
+):
+    lapse = np.stack([a_stack()] * 3).astype(np.float32)
+    broken = lapse.copy()
+    broken[2, 3, 4, 5] = np.nan
+    write_stack(stack, broken, "TZYX")
+    said = refused(*command("out.ome.zarr"))
+    assert "time point 2: the image has 1 NaN" in said
+    assert "choose the time points before and after it" in said
+    assert "--resume goes on" in said
+    rest = "--time", ":2"
+    assert sparsessp(*command("other.ome.zarr", *rest))[0] == 0
+    assert load_volume(tmp_path / "other.ome.zarr").shape[0] == 2
+
+
 def test_resume_of_nothing_is_a_new_run(sparsessp, command, tmp_path):
     assert sparsessp(*command("out.ome.zarr", "--resume"))[0] == 0
     assert load_volume(tmp_path / "out.ome.zarr").shape == (2, 8, 40, 40)

@@ -1,11 +1,11 @@
 """`sparsessp simulate` and `train`, from a YAML file to a model that predicts."""
 
-import csv
 import json
 import os
 import signal
 import subprocess
 import sys
+from unittest.mock import ANY, Mock
 
 import numpy as np
 import pytest
@@ -17,8 +17,9 @@ from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.models.library import load_model
 from napari_sparsessp.models.verification import verify_model
 from napari_sparsessp.simulation.colony import simulate_colony
-from napari_sparsessp.simulation.pool import zscore_structures
+from napari_sparsessp.simulation.pool import save_colony
 from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.training.pairs import read_labels
 from thin import save_random, thin_network
 
 SLIM = {
@@ -32,11 +33,7 @@ def pool(tmp_path_factory):
     """Two tiny colonies, as `sparsessp simulate` leaves large ones."""
     folder = tmp_path_factory.mktemp("pool")
     for seed in range(2):
-        colony = simulate_colony(seed, (16, 32, 32), looks=2)
-        looks = colony.brightfield.half().numpy()
-        np.save(folder / f"{seed}.brightfield.npy", looks)
-        truth = zscore_structures(colony).half().numpy()
-        np.save(folder / f"{seed}.fluorescence.npy", truth)
+        save_colony(folder, seed, simulate_colony(seed, (16, 32, 32), looks=2))
     return folder
 
 
@@ -189,7 +186,7 @@ def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
     shipped = load_model("colony-3to2d")
     started = f"Fine-tuned from colony-3to2d {shipped.card.version}, which had seen"
     assert started in tuned.card.trained_on
-    assert "Of colony-3to2d, with which it began: " in tuned.card.limits[0]
+    assert "Of colony-3to2d, from which it was fine-tuned: " in tuned.card.limits[0]
     assert "Had no label of tight_junction" in tuned.card.limits[-1]
     assert tuned.card.scaling == shipped.card.scaling
     new, old = tuned.network.state_dict(), shipped.network.state_dict()
@@ -256,27 +253,14 @@ def test_colonies_are_simulated_for_a_training(sparsessp, tmp_path):
 def test_tensorboard_is_asked_for_and_may_be_missing(
     sparsessp, pool, tmp_path, monkeypatch
 ):
-    import types
-
-    written_to = []
-
-    class Writer:
-        def __init__(self, folder):
-            written_to.append(folder)
-
-        def add_scalar(self, name, value, step):
-            written_to.append((name, step))
-
-        def flush(self):
-            pass
-
+    board = Mock()
     data = {"simulated": {"pool": str(pool)}}
     config = written(tmp_path, data=data, tensorboard=True)
     name = "torch.utils.tensorboard"
-    monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(SummaryWriter=Writer))
+    monkeypatch.setitem(sys.modules, name, board)
     assert sparsessp("train", config)[0] == 0
-    assert written_to[0] == str(tmp_path / "run" / "tensorboard")
-    assert ("r2/mean", 3) in written_to
+    board.SummaryWriter.assert_called_with(str(tmp_path / "run" / "tensorboard"))
+    board.SummaryWriter().add_scalar.assert_any_call("r2/mean", ANY, 3)
     monkeypatch.setitem(sys.modules, name, None)
     code, _, err = sparsessp("train", config)
     assert code == 0
@@ -323,109 +307,98 @@ def test_ctrl_c_saves_and_says_how_to_go_on(sparsessp, pool, tmp_path):
     assert (tmp_path / "run" / "state.pt").exists()
 
 
-SMALL = ("--shape", "8,48,48")
+@pytest.fixture
+def simulated(sparsessp, tmp_path):
+    """`simulated("name", *options)`: the folder of one or more small colonies."""
+
+    def run(name, *options):
+        folder = tmp_path / name
+        size = ("--shape", "8,48,48")
+        code, out, err = sparsessp("simulate", "--out", folder, *size, *options)
+        assert code == 0, err
+        assert out.strip() == str(folder / "colonies.csv")
+        assert ("kept" in err) == ("--seed" not in options and name == "twice")
+        return folder
+
+    return run
 
 
-def test_colonies_can_be_read_and_trained_on(sparsessp, tmp_path):
+def first_colony(folder, number=0):
+    """Voxels of a colony in such a folder."""
+    return load_volume(folder / f"colony_{number:06}.ome.tif").numpy()
+
+
+def test_colonies_can_be_read_and_trained_on(simulated):
     """Bright-field and every structure, with names, size and a line each."""
-    code, out, err = sparsessp(
-        "simulate", "--out", tmp_path / "new", "--volumes", 2, *SMALL
-    )
-    assert code == 0, err
-    assert out.strip() == str(tmp_path / "new" / "colonies.csv")
-    volume = load_volume(tmp_path / "new" / "colony_000001.ome.tif")
+    folder = simulated("new", "--volumes", 2)
+    volume = load_volume(folder / "colony_000001.ome.tif")
     assert volume.shape == (13, 8, 48, 48)
     assert volume.voxel_size == pytest.approx((0.29, 0.29, 0.29))
     assert volume.channel_names == ("bright_field", *CATALOGUE)
-    with (tmp_path / "new" / "colonies.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * len(CATALOGUE)
-    from napari_sparsessp.training.pairs import read_labels
-
-    labels = read_labels(tmp_path / "new" / "colonies.csv")
+    labels = read_labels(folder / "colonies.csv")
+    assert len(labels) == 2 * len(CATALOGUE)
     assert {label.structure for label in labels} == set(CATALOGUE)
 
 
-def test_the_same_seed_gives_the_same_colony_and_its_own_noise(sparsessp, tmp_path):
-    for name, photons in (("a", 20000), ("b", 20000), ("clean", 0)):
-        code, _, err = sparsessp(
-            "simulate", "--out", tmp_path / name, "--seed", 7, *SMALL,
-            "--photons", photons,
-        )  # fmt: skip
-        assert code == 0, err
+def test_the_same_seed_gives_the_same_colony_and_its_own_noise(simulated):
     a, b, clean = (
-        load_volume(tmp_path / name / "colony_000007.ome.tif").numpy()
-        for name in ("a", "b", "clean")
+        first_colony(simulated(name, "--seed", 7, "--photons", photons), 7)
+        for name, photons in (("a", 20000), ("b", 20000), ("clean", 0))
     )
     np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(a[1:], clean[1:])
     assert 0.001 < np.abs(a[0] - clean[0]).mean() < 0.05
 
 
-def test_a_colony_that_is_there_is_kept(sparsessp, tmp_path):
+def test_a_colony_that_is_there_is_kept(simulated):
     """Also when more are asked for; the list names all."""
-    sparsessp("simulate", "--out", tmp_path, *SMALL)
-    before = (tmp_path / "colony_000000.ome.tif").read_bytes()
-    code, _, err = sparsessp("simulate", "--out", tmp_path, "--photons", 0, *SMALL)
-    assert code == 0
-    assert "kept" in err
-    assert (tmp_path / "colony_000000.ome.tif").read_bytes() == before
-    sparsessp("simulate", "--out", tmp_path, "--seed", 1, *SMALL)
-    assert "colony_000000" in (tmp_path / "colonies.csv").read_text(encoding="utf-8")
+    folder = simulated("twice", "--seed", 0)
+    before = (folder / "colony_000000.ome.tif").read_bytes()
+    simulated("twice", "--photons", 0)
+    assert (folder / "colony_000000.ome.tif").read_bytes() == before
+    simulated("twice", "--seed", 1)
+    assert "colony_000000" in (folder / "colonies.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    ("shape", "says"),
-    [("4,48,48", "at least 8,32,32"), ("99999,9999,9999", "smaller"), ("1,2", "Z,Y,X")],
+    ("option", "value", "says"),
+    [
+        ("--shape", "4,48,48", "at least 8,32,32"),
+        ("--shape", "99999,9999,9999", "smaller"),
+        ("--shape", "1,2", "Z,Y,X"),
+        ("--contrast", "dark-field", "phase-contrast"),
+    ],
 )
-def test_an_impossible_shape_is_one_line(refused, tmp_path, shape, says):
-    assert says in refused("simulate", "--out", tmp_path, "--shape", shape)
+def test_an_impossible_colony_is_one_line(refused, tmp_path, option, value, says):
+    assert says in refused("simulate", "--out", tmp_path, option, value)
 
 
 @pytest.mark.parametrize("contrast", ["phase-contrast", "dic"])
-def test_the_same_colony_in_another_contrast(sparsessp, tmp_path, contrast):
+def test_the_same_colony_in_another_contrast(simulated, contrast):
     """Its channel and its provenance say which; the structures are the same."""
-    sparsessp("simulate", "--out", tmp_path / "bright", *SMALL, "--photons", 0)
-    code, out, err = sparsessp(
-        "simulate", "--out", tmp_path / contrast, *SMALL, "--photons", 0,
-        "--contrast", contrast,
-    )  # fmt: skip
-    assert code == 0, err
-    name = "colony_000000.ome.tif"
-    bright = load_volume(tmp_path / "bright" / name)
-    other = load_volume(tmp_path / contrast / name)
-    assert other.channel_names == (contrast.replace("-", "_"), *CATALOGUE)
-    assert read_provenance(tmp_path / contrast / name)["contrast"] == contrast
-    np.testing.assert_array_equal(bright.numpy()[1:], other.numpy()[1:])
-    alike = np.corrcoef(bright.numpy()[0].ravel(), other.numpy()[0].ravel())[0, 1]
-    assert abs(alike) < 0.9
+    bright = first_colony(simulated("bright", "--photons", 0))
+    folder = simulated(contrast, "--photons", 0, "--contrast", contrast)
+    file = folder / "colony_000000.ome.tif"
+    names = (contrast.replace("-", "_"), *CATALOGUE)
+    assert load_volume(file).channel_names == names
+    assert read_provenance(file)["contrast"] == contrast
+    other = first_colony(folder)
+    np.testing.assert_array_equal(bright[1:], other[1:])
+    assert abs(np.corrcoef(bright[0].ravel(), other[0].ravel())[0, 1]) < 0.9
 
 
-def test_fluorescence_through_a_camera_is_asked_for(sparsessp, tmp_path):
+def test_fluorescence_through_a_camera_is_asked_for(simulated):
     """Counts above the camera's offset; what bleached is written down."""
-    for name, photons in (("expected", 0), ("counted", 200)):
-        code, _, err = sparsessp(
-            "simulate", "--out", tmp_path / name, *SMALL,
-            "--fluorescence-photons", photons,
-        )  # fmt: skip
-        assert code == 0, err
-    expected, counted = (
-        load_volume(tmp_path / name / "colony_000000.ome.tif").numpy()
-        for name in ("expected", "counted")
-    )
+    expected = first_colony(simulated("expected"))
+    folder = simulated("counted", "--fluorescence-photons", 200)
+    counted = first_colony(folder)
     np.testing.assert_array_equal(expected[0], counted[0])
     labels = counted[1:]
     np.testing.assert_array_equal(labels, labels.round())
     assert 100 < labels.mean() < 300
     dna = 1 + list(CATALOGUE).index("dna")
     assert np.corrcoef(expected[dna].ravel(), counted[dna].ravel())[0, 1] > 0.8
-    told = read_provenance(tmp_path / "counted" / "colony_000000.ome.tif")
-    assert told["fluorescence_photons"] == 200
-    assert len(told["bleached"]) == len(CATALOGUE)
-    assert all(0.05 <= one <= 0.4 for one in told["bleached"])
-
-
-def test_an_unknown_contrast_is_one_line(refused, tmp_path):
-    assert "phase-contrast" in refused(
-        "simulate", "--out", tmp_path, "--contrast", "dark-field"
-    )
+    record = read_provenance(folder / "colony_000000.ome.tif")
+    assert record["fluorescence_photons"] == 200
+    assert len(record["bleached"]) == len(CATALOGUE)
+    assert all(0.05 <= share <= 0.4 for share in record["bleached"])

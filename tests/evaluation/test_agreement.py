@@ -142,13 +142,23 @@ def test_hot_pixels_and_lost_planes_of_a_truth_do_not_count():
         assert "planes 6–7, empty or saturated, not scored" in note
 
 
+def test_a_label_image_is_no_truth():
+    labels = np.zeros((4, 40, 60), np.uint16)
+    labels[:, 3:20, 4:40], labels[:, 22:36, 20:56] = 7, 3
+    light = RNG.gamma(2.0, 40.0, labels.shape)
+    with pytest.raises(InputError, match="truth of dna: it is a label image"):
+        agreement(volume(labels), volume(light), "dna")
+    with pytest.raises(InputError, match="prediction: it is a label image"):
+        agreement(volume(light), volume(labels).with_(zscored=False))
+
+
 def test_a_blank_time_point_of_a_truth_is_not_scored():
     truth = np.stack([COUNTS, np.full_like(COUNTS, 3)])
     mine = Volume(np.stack([predicted()] * 2), "TZYX", SIZE)
     notes = []
     stacks = on_the_same_grid(Volume(truth, "TZYX", SIZE), mine, notes.append)
     assert stacks[1] is None
-    assert "blank at time point 1" in notes[0]
+    assert "time point 1, not scored there" in notes[0]
     assert score_times(mine, stacks) == score(mine.array[0], COUNTS)
 
 

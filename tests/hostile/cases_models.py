@@ -25,24 +25,23 @@ def _header(change):
 
     def make(desk: Desk):
         content = desk.model.read_bytes()
-        length = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + length])
+        end = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:end])
         changed = change(header)
         text = (changed if isinstance(changed, str) else json.dumps(header)).encode()
-        start = len(text).to_bytes(8, "little")
-        path = desk.path("model.safetensors")
-        path.write_bytes(start + text + content[8 + length :])
-        return path
+        whole = len(text).to_bytes(8, "little") + text + content[end:]
+        return desk.text(whole, "model.safetensors")
 
     return _with_model(make)
 
 
-def _card(**changes):
+def _card(network=None, **changes):
     """The small model with another card."""
 
     def change(header):
         card = json.loads(header["__metadata__"]["card"])
         card.update(changes)
+        card["network"].update(network or {})
         header["__metadata__"]["card"] = json.dumps(card)
 
     return _header(change)
@@ -52,8 +51,14 @@ def _card_text(text):
     return _header(lambda header: header["__metadata__"].update(card=text))
 
 
-def _first(header):
-    return header[sorted(name for name in header if name != "__metadata__")[0]]
+def _tensor(**changes):
+    """The small model whose first tensor is declared otherwise."""
+
+    def change(header):
+        first = sorted(name for name in header if name != "__metadata__")[0]
+        header[first].update(changes)
+
+    return _header(change)
 
 
 def _bytes(content):
@@ -81,9 +86,7 @@ def _import(make):
 
 def _payload(desk: Desk):
     content = {"nn_state": Witness(desk.path("was_run"))}
-    path = desk.path("model.p")
-    path.write_bytes(pickle.dumps(content, protocol=2))
-    return path
+    return desk.text(pickle.dumps(content, protocol=2), "model.p")
 
 
 def _payload_in_zip(desk: Desk):
@@ -107,21 +110,8 @@ def _packed_archive(desk: Desk):
     return path
 
 
-def _network(**changes):
-    def change(header):
-        card = json.loads(header["__metadata__"]["card"])
-        card["network"].update(changes)
-        header["__metadata__"]["card"] = json.dumps(card)
-
-    return _header(change)
-
-
 def _not_finite(desk: Desk):
-    content = bytearray(desk.model.read_bytes())
-    content[-4:] = b"\xff" * 4
-    path = desk.path("model.safetensors")
-    path.write_bytes(content)
-    return path
+    return desk.text(desk.model.read_bytes()[:-4] + b"\xff" * 4, "model.safetensors")
 
 
 def _id(model_id):
@@ -150,20 +140,14 @@ CASES = [
          _header(lambda header: header["__metadata__"].update(card=[1])), "damaged"),
     Case("a header without a card",
          _header(lambda header: header.pop("__metadata__") and None), "has no card"),
-    Case("overlapping tensors",
-         _header(lambda h: _first(h).update(data_offsets=[8, 16])), "damaged"),
-    Case("a tensor before the file",
-         _header(lambda h: _first(h).update(data_offsets=[-8, 8])), "damaged"),
-    Case("a tensor beyond the file",
-         _header(lambda h: _first(h).update(data_offsets=[0, 10**15])), "damaged"),
-    Case("a tensor of 10¹⁸ numbers",
-         _header(lambda h: _first(h).update(shape=[10**9, 10**9])), "damaged"),
-    Case("a tensor with a size below 0",
-         _header(lambda h: _first(h).update(shape=[-4, -4])), "damaged"),
-    Case("a tensor of an unknown type",
-         _header(lambda h: _first(h).update(dtype="F77")), "damaged|type"),
-    Case("a tensor of another type of the same length",
-         _header(lambda h: _first(h).update(dtype="I32")), "damaged|fit|type"),
+    Case("overlapping tensors", _tensor(data_offsets=[8, 16]), "damaged"),
+    Case("a tensor before the file", _tensor(data_offsets=[-8, 8]), "damaged"),
+    Case("a tensor beyond the file", _tensor(data_offsets=[0, 10**15]), "damaged"),
+    Case("a tensor of 10¹⁸ numbers", _tensor(shape=[10**9, 10**9]), "damaged"),
+    Case("a tensor with a size below 0", _tensor(shape=[-4, -4]), "damaged"),
+    Case("a tensor of an unknown type", _tensor(dtype="F77"), "damaged|type"),
+    Case("a tensor of another type of the same length", _tensor(dtype="I32"),
+         "damaged|fit|type"),
     Case("weights that are not numbers (NaN)", _with_model(_not_finite),
          "NaN|finite|damaged"),
     Case("a card that is no JSON", _card_text("{"), "not valid JSON"),
@@ -179,10 +163,10 @@ CASES = [
     Case("a card with a structure twice", _card(structures=["dna", "dna"]), "twice"),
     Case("a card with a structure that is a path", _card(structures=["../a", "b"]),
          "structures.0"),
-    Case("a network 10⁶ channels wide", _network(encoder_widths=[10**6, 10**6]),
+    Case("a network 10⁶ channels wide", _card({"encoder_widths": [10**6, 10**6]}),
          "network|width|channels"),
-    Case("a network 10⁹ planes deep", _network(depth=10**9), "network|deep|depth"),
-    Case("a network with an unknown part", _network(run="rm"), "network|run"),
+    Case("a network 10⁹ planes deep", _card({"depth": 10**9}), "network|deep|depth"),
+    Case("a network with an unknown part", _card({"run": "rm"}), "network|run"),
     Case("a pickle for a model", _with_model(_payload), "pickle"),
     Case("a pickle with a program, to import", _import(_payload), "could run code"),
     Case("the same as torch writes it", _import(_payload_in_zip), "could run code"),

@@ -100,7 +100,7 @@ CASES = [
     Case("a header without pixels", header(f"<OME {NAMESPACE}/>"), UNKNOWN,
          accepted=True),
     Case("more planes in the header than in the file", header(ome(DATA, SizeZ=9)),
-         "planes 4, 5, 6, 7, 8 are empty", accepted=True, like=None),
+         "planes 4–8 are empty", accepted=True, like=None),
     Case("10⁹ planes in the header", header(ome(DATA, SizeZ=10**9)), "declares"),
     Case("10⁹ channels in the header", header(ome(DATA, SizeC=10**9)), "declares"),
     Case("a plane of 10⁶ × 10⁶ in the header", _huge_plane, "declares"),

@@ -23,15 +23,13 @@ def desk(tmp_path, model_file):
 def expected(model_file):
     """What a stack in memory gives: `expected(array)`."""
     model, known = load_model(model_file), {}
+    request = PredictionRequest(ratio=1, device="cpu", precision="fp32")
 
     def give(array):
         if id(array) not in known:
-            request = PredictionRequest(ratio=1, device="cpu", precision="fp32")
             volume = Volume(array, "ZYX", (STEP, STEP, STEP))
-            known[id(array)] = (
-                array,
-                predict(model, volume, request=request).volume.numpy(),
-            )
+            result = predict(model, volume, request=request).volume.numpy()
+            known[id(array)] = array, result  # kept, so that its id stays its own
         return known[id(array)][1]
 
     return give

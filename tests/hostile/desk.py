@@ -46,16 +46,14 @@ class Desk:
 
     def tiff(self, array: np.ndarray, name: str = "stack.tif", **options: Any) -> Path:
         """A TIFF as tifffile writes it."""
-        path = self.path(name)
         options = {"photometric": "minisblack", **options}
-        tifffile.imwrite(path, array, **options)
-        return path
+        tifffile.imwrite(self.path(name), array, **options)
+        return self.path(name)
 
     def text(self, text: str | bytes, name: str) -> Path:
-        path = self.path(name)
         content = text if isinstance(text, bytes) else text.encode()
-        path.write_bytes(content)
-        return path
+        self.path(name).write_bytes(content)
+        return self.path(name)
 
     def predict(self, image: Any, *options: Any) -> list[Any]:
         """Arguments that predict on one CPU in fp32 with the small model."""
@@ -65,31 +63,16 @@ class Desk:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One row.
+    """One row."""
 
-    Attributes
-    ----------
-    given : str
-        What a person or a stranger's file does, in words.
-    make : callable
-        Lays it out on a desk and gives the arguments of ``sparsessp``.
-    said : str
-        Pattern of the line that must come; of the warnings where it is accepted.
-    accepted : bool
-        It must be predicted, as the plain stack is.
-    like : ndarray or None
-        The stack that an accepted one must be predicted like, to the last digits; None
-        where nothing is, and only its being finite counts.
-    steady : bool
-        Whether the same words come on every machine, so that the page holds them.
-    """
-
-    given: str
+    given: str  # what a person or a stranger's file does, in words
+    # lays it out on a desk and gives the arguments of ``sparsessp``
     make: Callable[[Desk], Sequence[Any]]
-    said: str
-    accepted: bool = False
+    said: str  # pattern of the line that must come; of warnings where it is accepted
+    accepted: bool = False  # it must be predicted, as the plain stack is
+    # what an accepted one must be predicted like, to the last digits; None: is finite
     like: np.ndarray | None = field(default_factory=lambda: STACK, repr=False)
-    steady: bool = True
+    steady: bool = True  # the same words come on every machine: the page holds them
 
     def __str__(self) -> str:
         return re.sub(r"[^\w.-]+", "-", self.given)
@@ -108,23 +91,17 @@ class Outcome:
         """What was said on standard error but for warnings."""
         return [line for line in self.err.splitlines() if ": warning: " not in line]
 
-    @property
-    def warnings(self) -> list[str]:
-        found = [line for line in self.err.splitlines() if ": warning: " in line]
-        return [line.partition(": warning: ")[2] for line in found]
-
     def told(self, *places: Path) -> str:
         """The one line without its mark and without the places of this machine."""
-        said = self.lines[0].removeprefix(MARK) if self.code else "; ".join(
-            self.warnings
-        )  # fmt: skip
         from napari_sparsessp.models.library import user_folder
 
+        parts = (line.partition(": warning: ")[2] for line in self.err.splitlines())
+        warned = "; ".join(part for part in parts if part)
+        said = self.lines[0].removeprefix(MARK) if self.code else warned
         said = said.replace(str(user_folder()), "the models' folder")
         for place in places:
-            said = said.replace(f"{place.resolve()}{os.sep}", "").replace(
-                f"{place}{os.sep}", ""
-            )
+            for start in (place.resolve(), place):
+                said = said.replace(f"{start}{os.sep}", "")
             said = said.replace(str(place), "FOLDER")
         return said
 
@@ -138,9 +115,8 @@ def run(arguments: Sequence[Any]) -> Outcome:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             first, *rest = [str(argument) for argument in arguments]
-            app_main(
-                [first, "--quiet", *rest] if first == "predict" else [first, *rest]
-            )
+            quiet = ["--quiet"] if first == "predict" else []
+            app_main([first, *quiet, *rest])
         except SystemExit as end:
             code = end.code
     return Outcome(code, out.getvalue(), err.getvalue())
@@ -178,10 +154,6 @@ def little_memory(room: int = 3 * 2**30) -> Iterator[None]:
 
 def make_model(path: Path, **changes: Any) -> Path:
     """A model of two structures with random weights, on the stack's grid."""
-    fields = {
-        "id": "small",
-        "name": "Small",
-        "structures": ("dna", "golgi_apparatus"),
-        "patch": (4, 24, 24),
-    }
+    names = ("dna", "golgi_apparatus")
+    fields = {"id": "small", "name": "Small", "structures": names, "patch": (4, 24, 24)}
     return save_random(path, thin_network(depth=4), **{**fields, **changes})

@@ -36,13 +36,7 @@ really happens.
 
 
 def page(told: Mapping[tuple[str, str], str]) -> str:
-    """Write the page.
-
-    Parameters
-    ----------
-    told : mapping
-        Section and row to what the user gets.
-    """
+    """Write the page from what the user gets for each section and row."""
     parts = [HEAD]
     for section, cases in SECTIONS.items():
         parts.append(f"\n## {section}\n\n| given | the user gets |\n|---|---|\n")
@@ -55,9 +49,7 @@ def page(told: Mapping[tuple[str, str], str]) -> str:
 def cell(text: str) -> str:
     """Make a line fit into a table."""
     text = text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
-    if len(text) > 400:
-        text = f"{text[:400]}…"
-    return text or "the prediction"
+    return f"{text[:400]}…" if len(text) > 400 else text or "the prediction"
 
 
 def rows(text: str) -> dict[tuple[str, str], str]:

@@ -7,7 +7,6 @@ from hostile.conftest import same
 from hostile.desk import STACK
 from images import STEP
 from napari_sparsessp import PredictionRequest, Volume, load_model, predict
-from napari_sparsessp.errors import InputError
 
 
 def _mapped(folder):
@@ -57,25 +56,3 @@ def test_the_kind_of_array_does_not_matter(kind, tmp_path, model_file, expected)
         assert np.abs(found - wanted).max() < 0.05 * wanted.std()
     else:
         assert same(found, wanted)
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        STACK.astype(complex),
-        STACK.astype(str),
-        STACK.astype(object),
-        STACK.astype("M8[s]"),
-        STACK.astype([("a", "u2")]),
-        STACK[:0],
-        STACK[..., :0],
-        STACK.tolist(),
-        None,
-    ],
-    ids=["complex", "text", "objects", "dates", "records", "no planes", "no pixels",
-         "a list", "nothing"],
-)  # fmt: skip
-def test_what_is_no_array_of_numbers_is_refused(array):
-    with pytest.raises(InputError) as error:
-        Volume(array, "ZYX", None)
-    assert "\n" not in str(error.value)

@@ -7,7 +7,6 @@ examples; without it the examples are the same every time.
 import io
 import json
 import os
-import shutil
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -103,11 +102,14 @@ def images(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", ["ome.ome.tif", "plain.tif", "zlib.tif", "big.tif", "imagej.tif"]
+    "name", ["ome.ome.tif", "plain.tif", "zlib.tif", "big.tif", "imagej.tif", "a.nd2"]
 )
-def test_damaged_tiffs(images, tmp_path, name):
+def test_damaged_images(images, shared_data, tmp_path, name):
+    nikon = "pbmc_brightfield_dapi_fitc_tritc.nd2"
+    whole = images.get(name) or shared_data(nikon).read_bytes()
+
     @fuzz(15)
-    @given(damaged(images[name]))
+    @given(damaged(whole))
     def run(content):
         (tmp_path / name).write_bytes(content)
         looked_at(tmp_path / name)
@@ -115,45 +117,23 @@ def test_damaged_tiffs(images, tmp_path, name):
     run()
 
 
-def test_damaged_nd2_headers(shared_data, tmp_path):
-    whole = shared_data("pbmc_brightfield_dapi_fitc_tritc.nd2").read_bytes()
-
-    @fuzz(10)
-    @given(damaged(whole))
-    def run(content):
-        (tmp_path / "a.nd2").write_bytes(content)
-        looked_at(tmp_path / "a.nd2")
-
-    run()
-
-
 words = st.text(max_size=20)
-numbers = (
-    st.integers()
-    | st.floats()
-    | st.sampled_from([0, -1, 2**31, 2**63, 10**30, 1e308, 1e-308])
-)
-scalars = st.none() | st.booleans() | numbers | words
-values = st.recursive(
-    scalars,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=3)
-    ),
-    max_leaves=8,
-)
+odd = st.sampled_from([0, -1, 2**31, 2**63, 10**30, 1e308, 1e-308])
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | odd | words
+
+
+def _nested(inner):
+    return st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=3)
+
+
+values = st.recursive(scalars, _nested, max_leaves=8)
 
 
 def places(content, way=()):
     """The way to every value of a JSON document."""
+    inner = dict(enumerate(content)) if isinstance(content, list) else content
     found = [way] if way else []
-    items = (
-        content.items()
-        if isinstance(content, dict)
-        else enumerate(content)
-        if isinstance(content, list)
-        else ()
-    )
-    for key, value in items:
+    for key, value in inner.items() if isinstance(inner, dict) else ():
         found += places(value, (*way, key))
     return found
 
@@ -186,14 +166,11 @@ def test_odd_zarr_metadata(tmp_path, name):
     run()
 
 
+names = st.sampled_from(sorted(PredictionRequest.model_fields)) | words
+
+
 @fuzz(150)
-@given(
-    st.dictionaries(
-        st.sampled_from(sorted(PredictionRequest.model_fields)) | words,
-        values,
-        max_size=4,
-    )
-)
+@given(st.dictionaries(names, values, max_size=4))
 def test_odd_requests(fields):
     with answered():
         asked = make_request(fields)
@@ -263,13 +240,9 @@ def test_odd_headers_of_models(model_file, tmp_path):
 def test_damaged_checkpoints(tmp_path):
     whole = tmp_path / "whole.p"
     published.fnet(whole)
-    legacy = io.BytesIO()
-    torch.save(
-        torch.load(whole, weights_only=True),
-        legacy,
-        _use_new_zipfile_serialization=False,
-    )
-    path = tmp_path / "best.p"
+    legacy, path = io.BytesIO(), tmp_path / "best.p"
+    content = torch.load(whole, weights_only=True)
+    torch.save(content, legacy, _use_new_zipfile_serialization=False)
 
     @fuzz(40)
     @given(damaged(whole.read_bytes()) | damaged(legacy.getvalue()))
@@ -279,7 +252,6 @@ def test_damaged_checkpoints(tmp_path):
             inspect_checkpoint(path)
 
     run()
-    shutil.rmtree(tmp_path, ignore_errors=True)
 
 
 @fuzz(100)

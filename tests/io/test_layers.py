@@ -7,6 +7,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import yaozarrs
+import zarr
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io.layers import LayerRecord, json_safe, read_layers, write_layers
@@ -53,15 +54,12 @@ def story():
     ]
 
 
-def test_layers_on_one_grid_are_channels_of_one_image(tmp_path, story):
-    path = write_layers(tmp_path / "a.ome.zarr", story[1:2] * 2)
+def test_layers_are_channels_of_an_image_a_grid_that_others_can_read(tmp_path, story):
+    path = write_layers(tmp_path / "one.ome.zarr", story[1:2] * 2)
     yaozarrs.validate_zarr_store(path)
     assert load_volume(path).axes == "CZYX"
     assert load_volume(path).voxel_size == (0.29, 0.29, 0.29)
     assert load_volume(path).channel_names == ("DNA", "DNA")
-
-
-def test_several_grids_are_a_series_of_images_that_others_can_read(tmp_path, story):
     path = write_layers(tmp_path / "a.ome.zarr", story)
     for folder in (path, path / "0", path / "1"):
         yaozarrs.validate_zarr_store(folder)
@@ -84,15 +82,9 @@ def test_everything_comes_back(tmp_path, story):
         place = {"image": back.image, "channel": back.channel}
         assert back == one.model_copy(update=place)
     assert found["DNA · predicted"][0].about.structure == "dna"
-
-
-def test_nothing_is_read_before_it_is_needed(tmp_path, story):
-    path = write_layers(tmp_path / "a.ome.zarr", story)
-    for chunk in path.rglob("c/*/*/*/*"):
+    for chunk in path.rglob("c/*/*/*/*"):  # nothing is read before it is needed
         chunk.write_bytes(b"whoever reads it fails")
-    _, levels = read(path)["DNA"]
-    with pytest.raises(Exception, match=r".+"):
-        np.asarray(levels[0])
+    assert list(read(path)) == list(found)
 
 
 @pytest.mark.parametrize("axes", ["YX", "TYX", "TZYX", "CZYX", "ZCYX", "TCZYX", "XYZ"])
@@ -140,13 +132,6 @@ def test_levels_of_whole_numbers_are_means_not_overflows(tmp_path):
     assert (np.asarray(levels[1]) == 65535).all()
 
 
-def test_an_existing_folder_is_never_replaced(tmp_path, story):
-    path = write_layers(tmp_path / "a.ome.zarr", story)
-    with pytest.raises(OutputError, match="exists already"):
-        write_layers(path, story[:1])
-    assert len(read_layers(path)) == 3
-
-
 def test_a_failure_leaves_nothing(tmp_path, story):
     def stop(share, *_):
         if share > 0.1:
@@ -157,65 +142,55 @@ def test_a_failure_leaves_nothing(tmp_path, story):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_ending_and_what_is_no_number_are_refused(tmp_path, story):
+def test_what_is_there_another_ending_and_no_numbers_are_refused(tmp_path, story):
     with pytest.raises(OutputError, match="ome.zarr"):
         write_layers(tmp_path / "a.ome.tif", story)
     odd = stack(1, 2, 2).astype(complex)
     with pytest.raises(InputError, match="complex"):
         write_layers(tmp_path / "a.ome.zarr", [(record(), odd)])
+    path = tmp_path / "plain.zarr"
+    zarr.create_group(path, zarr_format=3)
+    with pytest.raises(OutputError, match="exists already"):
+        write_layers(path, story[:1])
+    assert read_layers(path) is None  # none of ours
 
 
-def test_other_folders_are_none_of_ours(tmp_path):
-    import zarr
-
-    zarr.create_group(tmp_path / "plain.zarr", zarr_format=3)
-    assert read_layers(tmp_path / "plain.zarr") is None
-
-
-def attack(path, change):
-    """Change what a folder says of its layers."""
-    file = path / "zarr.json"
+def attack(file, way, value):
+    """Change a value in the metadata of a folder."""
     content = json.loads(file.read_text())
-    change(content["attributes"]["sparsessp"])
+    inner, (*steps, last) = content["attributes"], way
+    for step in steps:
+        inner = inner[step]
+    inner[last] = value
     file.write_text(json.dumps(content))
 
 
-def set_(place, value):
-    def change(about):
-        *way, last = place
-        for step in way:
-            about = about[step]
-        about[last] = value
-
-    return change
-
-
 @pytest.mark.parametrize(
-    "change",
+    ("way", "value"),
     [
-        set_(["layers", 2, "source"], 7),
-        set_(["layers", 2, "source"], 2),
-        set_(["layers", 0, "image"], 3),
-        set_(["layers", 0, "image"], "../1"),
-        set_(["layers", 1, "channel"], 5),
-        set_(["layers", 0, "scale"], [0, 1, 1]),
-        set_(["layers", 0, "scale"], [1, 1]),
-        set_(["layers", 0, "axes"], "ZZZ"),
-        set_(["layers", 0, "axes"], "TZYX"),
-        set_(["layers", 0, "rotate"], [[1]]),
-        set_(["layers", 0, "contrast_limits"], [1, 1]),
-        set_(["layers", 2, "about", "structure"], {"a": 1}),
-        set_(["layers", 2, "about", "request"], {"model": 1}),
-        set_(["layers", 2, "about", "measured_planes"], "all"),
-        set_(["layers", 0, "extra"], 1),
-        set_(["layers"], []),
-        set_(["layers"], "many"),
-        set_(["schema"], 2),
+        (["layers", 2, "source"], 7),
+        (["layers", 2, "source"], 2),
+        (["layers", 0, "image"], 3),
+        (["layers", 0, "image"], "../1"),
+        (["layers", 1, "channel"], 5),
+        (["layers", 0, "scale"], [0, 1, 1]),
+        (["layers", 0, "scale"], [1, 1]),
+        (["layers", 0, "axes"], "ZZZ"),
+        (["layers", 0, "axes"], "TZYX"),
+        (["layers", 0, "rotate"], [[1]]),
+        (["layers", 0, "contrast_limits"], [1, 1]),
+        (["layers", 2, "about", "structure"], {"a": 1}),
+        (["layers", 2, "about", "request"], {"model": 1}),
+        (["layers", 2, "about", "measured_planes"], "all"),
+        (["layers", 0, "extra"], 1),
+        (["layers"], []),
+        (["layers"], "many"),
+        (["schema"], 2),
     ],
 )
-def test_a_folder_that_lies_is_refused_in_one_line(tmp_path, story, change):
+def test_a_folder_that_lies_is_refused_in_one_line(tmp_path, story, way, value):
     path = write_layers(tmp_path / "a.ome.zarr", story)
-    attack(path, change)
+    attack(path / "zarr.json", ["sparsessp", *way], value)
     with pytest.raises(InputError, match="cannot be read") as told:
         read_layers(path)
     assert "\n" not in str(told.value)
@@ -241,9 +216,6 @@ def test_what_json_cannot_hold_is_made_plain():
 @pytest.mark.parametrize("name", ["../elsewhere", "/etc", "9", ""])
 def test_a_series_leads_nowhere_else(tmp_path, story, name):
     path = write_layers(tmp_path / "a.ome.zarr", story)
-    file = path / "OME" / "zarr.json"
-    content = json.loads(file.read_text())
-    content["attributes"]["ome"]["series"] = [name]
-    file.write_text(json.dumps(content))
+    attack(path / "OME" / "zarr.json", ["ome", "series"], [name])
     with pytest.raises(InputError, match="cannot be read"):
         load_volume(path)

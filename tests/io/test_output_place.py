@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io.reading import load_volume
@@ -10,8 +11,7 @@ from stored import BOTH, CUT, a_request, a_volume, names_in, store, voxels
 from thin import STRUCTURES
 
 
-def test_nothing_done_leaves_nothing(model, tmp_path, monkeypatch):
-    """Refused inputs, cancelled at once, failed at once."""
+def test_nothing_done_leaves_nothing(model, tmp_path):
     volume = a_volume()
     volume.array[:] = 7
     with pytest.raises(InputError, match="constant"):
@@ -44,16 +44,19 @@ def test_a_death_between_two_names_gives_the_old_result_back(model, tmp_path):
     assert names_in(tmp_path) == ["out.ome.zarr"]
 
 
-def test_a_second_writer_is_kept_out(tmp_path):
-    path = tmp_path / "out.ome.zarr"
-    with PredictionWriter(path):
-        with pytest.raises(OutputError, match="another process is writing"):
-            PredictionWriter(path, overwrite=True, resume=True)
+def test_a_second_writer_is_kept_out_also_through_a_link(tmp_path):
+    real, link = tmp_path / "real.ome.zarr", tmp_path / "link.ome.zarr"
+    zarr.create_group(real)
+    link.symlink_to(real, target_is_directory=True)
+    with PredictionWriter(real, overwrite=True):
+        for path in (real, link):
+            with pytest.raises(OutputError, match="another process is writing"):
+                PredictionWriter(path, overwrite=True, resume=True)
         with PredictionWriter(tmp_path / "other.ome.zarr"):
             pass
-    with PredictionWriter(path):
+    with PredictionWriter(link, overwrite=True):
         pass
-    assert names_in(tmp_path) == []
+    assert names_in(tmp_path) == ["link.ome.zarr", "real.ome.zarr"]
 
 
 @pytest.mark.parametrize("name", BOTH)
@@ -74,14 +77,3 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(model, tmp_path, name):
     assert load_volume(real).channel_names == STRUCTURES
     assert link.is_symlink()
     assert (names_in(disk), names_in(desk)) == ([real.name], [name])
-
-
-def test_a_result_and_a_link_to_it_are_one_output(model, tmp_path):
-    real, link = tmp_path / "real.ome.zarr", tmp_path / "link.ome.zarr"
-    store(model, a_volume(), real, a_request(**CUT))
-    link.symlink_to(real, target_is_directory=True)
-    with (
-        PredictionWriter(real, overwrite=True),
-        pytest.raises(OutputError, match="another process is writing"),
-    ):
-        PredictionWriter(link, overwrite=True)

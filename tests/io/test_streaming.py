@@ -63,19 +63,13 @@ def test_projections_are_stored_and_masked_voxels_stay_nan(model, tmp_path):
 def test_the_order_of_columns_changes_no_bit(model, tmp_path):
     """Someone looking elsewhere gets the same file."""
     box = (slice(0, 1), slice(30, 36), slice(30, 36))
-    store(model, a_volume(), tmp_path / "a.ome.zarr", a_request(**CUT))
-    events = store(
-        model,
-        a_volume(),
-        tmp_path / "b.ome.zarr",
-        a_request(**CUT),
-        viewport=lambda: (None, box),
-    )
+    here, there = tmp_path / "a.ome.zarr", tmp_path / "b.ome.zarr"
+    store(model, a_volume(), here, a_request(**CUT))
+    how = {"viewport": lambda: (None, box)}
+    events = store(model, a_volume(), there, a_request(**CUT), **how)
     first = next(event for event in events if isinstance(event, TileDone))
     assert first.box[1].stop == 36
-    np.testing.assert_array_equal(
-        voxels(tmp_path / "a.ome.zarr"), voxels(tmp_path / "b.ome.zarr")
-    )
+    np.testing.assert_array_equal(voxels(here), voxels(there))
 
 
 @pytest.mark.parametrize("ngff", ["0.5", "0.4"])
@@ -109,20 +103,15 @@ def test_chunks_end_where_columns_end_and_are_neither_dust_nor_boulders(count, s
     assert side <= 256 or side == min(n for n in range(64, step + 1) if step % n == 0)
 
 
-def _numbers(value):
-    """None, of what is not defined, as NaN."""
-    return np.array(value, float)
-
-
 def test_scores_are_those_of_memory(model, tmp_path):
     volume, request = a_volume(), a_request(**CUT)
     truth = {"dna": volume.with_(array=volume.array[:10] ** 2)}
     want = predict(model, volume, request=request, truth=truth).report
     got = store(model, volume, tmp_path / "o.ome.zarr", request, truth=truth)[-1]
     for name, value in want.structures["dna"].items():
-        assert _numbers(got.report.structures["dna"][name]) == pytest.approx(
-            _numbers(value), rel=1e-4, nan_ok=True
-        )
+        one, other = got.report.structures["dna"][name], value
+        one, other = np.array(one, float), np.array(other, float)  # None as NaN
+        assert one == pytest.approx(other, rel=1e-4, nan_ok=True)
     assert got.report.warnings == want.warnings
 
 
@@ -140,20 +129,16 @@ def test_a_truth_that_does_not_fit_is_scored_from_sums(
     size = round(36 * 0.29 / step)
     other = np.random.default_rng(1).normal(9, 3, (12, size, size)).astype(np.float32)
     truth = {"dna": Volume(other, "ZYX", (0.29, step, step))}
-    whole, _ = (
-        store(model, volume, tmp_path_factory.mktemp("a") / "o.ome.zarr", request,
-               truth=truth)[-1].report,
-        monkeypatch.setattr(scoring, "SIDE", side),
-    )  # fmt: skip
+
+    def scored():
+        path = tmp_path_factory.mktemp("scored") / "o.ome.zarr"
+        return store(model, volume, path, request, truth=truth)[-1].report
+
+    whole = scored()
     with monkeypatch.context() as patch:
+        patch.setattr(scoring, "SIDE", side)
         patch.setattr(scoring, "truth_fits", lambda *_: False)
-        part = store(
-            model,
-            volume,
-            tmp_path_factory.mktemp("b") / "o.ome.zarr",
-            request,
-            truth=truth,
-        )[-1].report
+        part = scored()
     scores = part.structures["dna"]
     for name in ("r2", "mse", "pcc", "pcc_plane", "r2_per_plane"):
         assert scores[name] == pytest.approx(whole.structures["dna"][name], rel=1e-4)
@@ -164,18 +149,14 @@ def test_a_truth_that_does_not_fit_is_scored_from_sums(
 
 def test_the_plan_does_not_count_what_is_not_held(model, tmp_path):
     """Only a column's share, however large the stack."""
-    planned = [
-        next(
-            event
-            for event in store(
-                model, a_volume(shape), tmp_path / "o.ome.zarr", a_request(**CUT),
-                cancel_after=1, overwrite=True,
-            )
-            if isinstance(event, Planned)
-        ).plan.memory.output
-        for shape in ((12, 72, 72), (12, 144, 144))
-    ]  # fmt: skip
-    assert planned[0] == planned[1]
+    how = {"cancel_after": 1, "overwrite": True}
+    planned = set()
+    for side in (72, 144):
+        volume, path = a_volume((12, side, side)), tmp_path / "o.ome.zarr"
+        events = store(model, volume, path, a_request(**CUT), **how)
+        plan = next(event for event in events if isinstance(event, Planned)).plan
+        planned.add(plan.memory.output)
+    assert len(planned) == 1
 
 
 @pytest.fixture(scope="module")

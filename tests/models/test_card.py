@@ -29,14 +29,10 @@ def test_a_newer_schema_is_refused_with_the_advice_to_update(card):
     ("field", "value"),
     [
         ("structures", []),
-        ("structures", ["dna", "dna"]),
-        ("voxel_size", [0.29, 0, 0.29]),
         ("voxel_size", [0.29, float("nan"), 0.29]),
         ("ratios", [0.5]),
         ("topology", "4d"),
-        ("id", "../escape"),
         ("schema", "one"),
-        ("unheard_of", 1),
         ("network", {"outputs": 3}),
         ("network", {"topology": "2d"}),
         ("network", {"interpolation": "hold"}),
@@ -50,12 +46,6 @@ def test_a_damaged_card_is_refused(card, field, value):
     with pytest.raises(ModelError, match=r"is damaged \(.*get the file again") as error:
         parse_card(json.dumps(raw), "here")
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
-def test_what_is_no_card_is_refused(text):
-    with pytest.raises(ModelError, match="get the file again"):
-        parse_card(text, "here")
 
 
 def test_text_that_could_not_be_saved_again_is_refused(card):

@@ -30,7 +30,8 @@ from napari_sparsessp.models.weights import CARD_KEY
 def shipped(tmp_path, monkeypatch, network, card):
     folder = tmp_path / "weights"
     monkeypatch.setattr(library, "shipped_folder", lambda: folder)
-    other = card.model_copy(update={"id": "another", "topology": "2d"})
+    flat = {"topology": "2d", "network": card.network | {"topology": "2d"}}
+    other = card.model_copy(update={"id": "another", **flat})
     default = card.model_copy(update={"id": library.DEFAULT_MODEL})
     save_model(folder / "another.safetensors", network, other)
     save_model(folder / "default.safetensors", network, default)
@@ -104,7 +105,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, network, card, place):
     network.eval()
     weights = save_model(tmp_path / place, network, card)
     model = load_model(tmp_path / place)
-    image = torch.rand(1, 1, 8, 8)
+    image = torch.rand(1, 2, 8, 16, 16)
     assert torch.equal(model.network(image), network(image))
     assert model.card == read_card(str(weights)) == card
     assert model.sha256 == file_sha256(weights)
@@ -128,11 +129,10 @@ def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path, network, 
     save_model(tmp_path / "half.safetensors", network, card, dtype=torch.float16)
     model = load_model(tmp_path / "half.safetensors")
     assert {t.dtype for t in load_file(tmp_path / "half.safetensors").values()} == {
-        torch.float16,
-        torch.int64,
+        torch.float16
     }
     assert all(p.dtype == torch.float32 for p in model.network.parameters())
-    assert torch.allclose(model.network[0].weight, network[0].weight, atol=1e-3)
+    assert torch.allclose(model.network.head.weight, network.head.weight, atol=1e-3)
 
 
 def test_a_pickle_is_refused_and_never_opened(tmp_path):
@@ -180,28 +180,27 @@ def test_a_damaged_byte_is_a_model_error_or_harmless(tmp_path, saved, data):
 
 
 @pytest.mark.parametrize(
-    ("network_of_card", "match"),
+    ("changes", "match"),
     [
-        ({"width": 8}, "do not fit its card: 0.bias is 4, and the network needs 8"),
-        ({"width": 999}, "width must be at most 64"),
-        ({"width": 4, "new_part": 1}, "no network can be built"),
-        ({}, "no network can be built"),
+        ({"encoder_widths": (8, 4)}, "card: .* is 4, and the network needs 8"),
+        ({"depth": 10**9}, "less than or equal to 1024"),
+        ({"new_part": 1}, "no network can be built"),
     ],
 )
 def test_weights_that_do_not_fit_the_card_are_refused(
-    tmp_path, network, card, network_of_card, match
+    tmp_path, network, card, changes, match
 ):
-    other = card.model_copy(update={"network": network_of_card})
+    other = card.model_copy(update={"network": card.network | changes})
     refuse(save_model(tmp_path / "m.safetensors", network, other), match)
 
 
 def test_missing_and_surplus_weights_are_named(tmp_path, network, card):
     metadata = {CARD_KEY: card.to_json()}
     state = network.state_dict()
-    weight = state.pop("0.weight")
+    weight = state.pop("head.weight")
     save_file(state, tmp_path / "less.safetensors", metadata)
-    refuse(tmp_path / "less.safetensors", "0.weight is missing")
-    state |= {"0.weight": weight, "surplus": torch.ones(2)}
+    refuse(tmp_path / "less.safetensors", "head.weight is missing")
+    state |= {"head.weight": weight, "surplus": torch.ones(2)}
     save_file(state, tmp_path / "more.safetensors", metadata)
     refuse(tmp_path / "more.safetensors", "surplus is 2, .* needs missing")
 
@@ -211,9 +210,9 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(
     tmp_path, network, card, bad
 ):
     state = network.state_dict()
-    state["0.bias"][1] = bad
+    state["head.bias"][1] = bad
     save_file(state, tmp_path / "nan.safetensors", {CARD_KEY: card.to_json()})
-    refuse(tmp_path / "nan.safetensors", "NaN or infinite .0.bias")
+    refuse(tmp_path / "nan.safetensors", "NaN or infinite .head.bias")
     with pytest.raises(ModelError, match="NaN or infinite"):
         save_model(tmp_path / "again.safetensors", network, card)
     assert not (tmp_path / "again.safetensors").exists()

@@ -2,12 +2,14 @@
 
 import pytest
 
+from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.library import (
     find_model,
     list_models,
     read_card,
     shipped_folder,
 )
+from napari_sparsessp.volume import content_hash
 
 COLONY = ("colony-2d", "colony-2to3d", "colony-3d", "colony-3to2d")
 OTHERS = ("hipsc-dna", "neurons-isl")
@@ -38,6 +40,21 @@ def test_each_topology_has_its_colony_model(name):
     assert len(card.structures) == 12
     assert card.ratios == (1, 2, 4, 8)
     assert set(card.uncertainty) == set(card.structures)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "seen"),
+    [
+        ("hipsc-dna", "allen_hipsc_dna_top", True),
+        ("neurons-isl", "isl_neurons_phase_left", True),
+        ("colony-3to2d", "allen_hipsc_dna_top", False),
+    ],
+)
+def test_the_real_stacks_that_a_model_has_seen_are_known(
+    shared_data, name, image, seen
+):
+    light = load_volume(shared_data(f"{image}.ome.tif"), channel=0, need_channel=True)
+    assert (content_hash(light) in read_card(name).training_images) is seen
 
 
 @pytest.mark.parametrize("name", [*COLONY, *OTHERS])

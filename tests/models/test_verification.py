@@ -20,11 +20,6 @@ from napari_sparsessp.models.verification import noise, verify_model
 from napari_sparsessp.models.weights import CARD_KEY, read_header
 
 
-@pytest.fixture(autouse=True)
-def small_networks():
-    """The real networks, not the stand-in of this folder."""
-
-
 @pytest.fixture
 def model(tmp_path):
     published.repmode(tmp_path / "m.p")

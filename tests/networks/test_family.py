@@ -35,10 +35,15 @@ def combinations():
         ):
             if mapping != "none" or topology.endswith("2d") or topology == "2d":
                 yield backbone, topology, mapping, method
+    for topology in TOPOLOGIES:
+        yield "slim", topology, "prefix", "multihead"
 
 
 def small(backbone, topology, mapping="prefix", method="multihead", **more):
     ratio = 1 if mapping == "prefix" else 2
+    if backbone == "slim":
+        widths = (8, 8, 12) if topology.endswith("3d") else (8, 8, 8, 12)
+        more |= {"decoder_widths": widths, "inputs": 1, "standardised": True}
     return NetworkConfig(
         backbone=backbone,
         topology=topology,

@@ -28,15 +28,6 @@ def parameters(modules):
     return sum(n for d, n in sizes if d > 1), sum(n for d, n in sizes if d == 1)
 
 
-@given(shape=st.tuples(small, small, small, small, small))
-@settings(max_examples=30, deadline=None)
-def test_unfolding_takes_folding_back(shape):
-    x = torch.randn(shape)
-    folded = fold(x)
-    assert torch.equal(unfold(folded, shape[2]), x)
-    assert torch.equal(fold(unfold(folded, shape[2])), folded)
-
-
 @given(shape=st.tuples(small, small, small, small, small), data=st.data())
 @settings(max_examples=30, deadline=None)
 def test_a_voxel_of_channel_c_and_plane_d_becomes_channel_c_times_depth_plus_d(
@@ -47,6 +38,7 @@ def test_a_voxel_of_channel_c_and_plane_d_becomes_channel_c_times_depth_plus_d(
     d = data.draw(st.integers(0, depth - 1))
     x = torch.randn(shape)
     assert torch.equal(fold(x)[:, c * depth + d], x[:, c, d])
+    assert torch.equal(unfold(fold(x), depth), x)
 
 
 def test_the_paper_projections_have_their_published_size():
@@ -80,14 +72,8 @@ def test_any_width_that_holds_the_planes_can_be_folded_into(depth, more, seed):
         assert layer(torch.randn(2, 3, depth, 2, 2)).shape == (2, folded, 2, 2)
     exact = DepthToChannel(3, depth, folded)
     assert (exact.after is None) == (folded % depth == 0)
-
-
-@given(depth=st.integers(2, 8), short=st.integers(1, 7))
-@settings(max_examples=20, deadline=None)
-def test_more_planes_than_channels_are_refused(depth, short):
-    with pytest.raises(InputError, match=f"{depth} planes cannot be folded") as error:
-        DepthToChannel(3, depth, max(1, depth - short))
-    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match=f"{folded + 1} planes cannot be folded"):
+        DepthToChannel(3, folded + 1, folded)
 
 
 @given(

@@ -114,3 +114,23 @@ def test_large_pages_are_asked_for_unless_the_user_says_otherwise(said):
     )
     wanted = said or ("1" if sys.platform == "linux" else "None")
     assert answer.stdout.split() == [wanted, "False"]
+
+
+EMPTY = """
+import sys, torch
+from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.layers import without_values
+with without_values():
+    for method in ("condnet", "dodnet", "tgnet", "tsn", "repmode"):
+        fields = {"backbone": "plain", "conditioning": method, "task_code": "hash"}
+        assert next(build_network(NetworkConfig(**fields)).parameters()).is_meta
+    build_network(NetworkConfig())
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_an_empty_network_costs_no_import_of_a_compiler():
+    """Of seconds, where random numbers go to the meta device."""
+    run = [sys.executable, "-c", EMPTY]
+    answer = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["False"]

@@ -66,19 +66,6 @@ def test_the_merged_kernel_is_the_mixture_of_the_branches(
         )
 
 
-def test_each_output_channel_mixes_its_own_experts():
-    """The gate is a softmax over experts for every channel, not for the layer."""
-    layer = ExpertConvolution(2, 1, 2, 5, tasks=1)
-    layer.gate.weight.data.zero_()
-    bias = torch.full((5, 2), -50.0)
-    bias[0, 0] = bias[3, 1] = 50.0  # the 5×5 kernel; the average over 3×3
-    layer.gate.bias.data.copy_(bias.flatten())
-    kernel = layer.merged(0)
-    torch.testing.assert_close(kernel[0], layer.expert_5[0])
-    average = F.pad(layer.pool_3[1] * torch.full((3, 3), 1 / 9), [1] * 4)
-    torch.testing.assert_close(kernel[1], average)
-
-
 NETWORKS = {
     "3d": {"topology": "3d"},
     "2d": {"topology": "2d"},
@@ -183,18 +170,6 @@ def test_changed_weights_are_never_predicted_with_old_kernels(network):
     torch.testing.assert_close(after, as_trained(network, x, 2), atol=limit, rtol=0)
 
 
-def test_a_mixed_batch_is_the_same_merged_or_not(network):
-    x = stack(network)
-    tasks = torch.tensor([2, 0])
-    with torch.no_grad():
-        merged = network(x, tasks=tasks)
-    with torch.enable_grad():
-        literal = network(x, tasks=tasks).detach()
-    limit = 1e-4 * float(literal.abs().max())
-    torch.testing.assert_close(merged, literal, atol=limit, rtol=0)
-    assert not torch.allclose(merged[0], merged[1])
-
-
 def test_a_network_made_in_inference_mode_predicts(network):
     """Its weights count no changes, so what was merged from them is not kept."""
     x = stack(network)
@@ -250,32 +225,3 @@ def test_two_predictions_at_once_share_merged_kernels(network):
 
     with ThreadPoolExecutor(4) as pool:
         assert all(itertools.chain(*pool.map(run, range(4))))
-
-
-def test_structures_in_turns_find_what_there_is_room_for(monkeypatch):
-    """Two of three fit: each round saves a merge; dropping the oldest saves none."""
-    from napari_sparsessp.networks import unet
-
-    config = NetworkConfig(
-        backbone="plain",
-        topology="2d",
-        conditioning="repmode",
-        outputs=3,
-        depth=4,
-        encoder_widths=(4, 4),
-        decoder_widths=(4,),
-    )
-    network = build_network(config).eval()
-    made = []
-    real = unet.merge
-    monkeypatch.setattr(
-        unet, "merge", lambda net, task: made.append(task) or real(net, task)
-    )
-    with torch.no_grad():
-        network(torch.zeros(1, 1, 4, 8, 8), [0])
-        one = sum(p.numel() for p in network.merged._twin(0).parameters())
-        network.merged.kept_bytes = 2 * 4 * one
-        made.clear()
-        for _ in range(4):
-            network(torch.zeros(1, 1, 4, 8, 8))
-    assert len(made) <= 4 * 2

@@ -196,9 +196,20 @@ def test_clipped_images_and_blocks_of_jpeg_are_told(thin_model, make_volume):
     share = recording_traits([clipped.array])["saturated"]
     assert share == pytest.approx(0.31, abs=0.01)
     level = np.random.default_rng(1).normal(100, 90, 10).repeat(8)
-    for blocks in (level[:64, None], level):  # along each axis
-        (text,) = _told(card, volume.with_(array=volume.array + np.float32(blocks)))
-        assert "JPEG" in text
+    grid = np.random.default_rng(1).normal(100, 90, (8, 10)).repeat(8, 0).repeat(8, 1)
+    (text,) = _told(card, volume.with_(array=volume.array + np.float32(grid)))
+    assert "JPEG" in text
+    wave = np.sin(np.arange(80) * 2 * np.pi / 8) * 90
+    for periodic in (level, level[:64, None], wave + wave[:64, None]):
+        other = volume.with_(array=volume.array + np.float32(periodic))
+        assert not any("JPEG" in text for text in _told(card, other))
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_a_small_field_is_not_taken_for_jpeg(side):
+    chance = np.random.default_rng(side)
+    fields = (chance.normal(size=(3, side, side)) for _ in range(100))
+    assert all(recording_traits([one])["blocks"] < 1.2 for one in fields)
 
 
 def test_fields_beyond_one_reading_are_looked_at_in_windows(

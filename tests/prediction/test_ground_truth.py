@@ -4,6 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.ground_truth import survey_note, survey_truth
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -89,3 +90,20 @@ def test_scores_are_those_of_the_clean_truth_and_the_report_says_why(
     half, warnings = scored(spoilt)
     assert [one is None for one in half["r2_per_plane"]] == [False] * 6 + [True] * 2
     assert "planes 6–7, empty or saturated, not scored" in warnings[0]
+
+
+def test_numbers_of_objects_are_no_brightness(thin_model, make_volume, cells):
+    """A label image is refused, a mask scored as foreground; light is neither."""
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[2:7, 4:20, 6:24], labels[2:7, 22:36, 20:44] = 7, 3
+    with pytest.raises(InputError, match="truth of dna: it is a label image"):
+        predict(
+            thin_model,
+            make_volume(SHAPE),
+            request=PredictionRequest(device="cpu"),
+            truth={"dna": Volume(labels, "ZYX", CUBE)},
+        )
+    found = surveyed((labels > 0).astype(np.uint8))
+    assert found.mask
+    assert "a mask: where objects are" in survey_note("dna", {None: found})
+    assert not surveyed(cells >> 4).mask  # few grey levels are still light

@@ -75,7 +75,10 @@ def test_the_next_tile_is_read_while_the_network_computes(thin_model, small_shar
         FP32.model_copy(update={"tile": (8, 64, 24), "normalisation": (50.0, 30.0)}),
     )
     small_share(20_000)
+    allowed.set()
     lazy = read_stack(plan, None)
+    allowed.clear()
+    asked.clear()
     before, last = plan.tiles[-2], plan.tiles[-1]
     lazy.following = last
     lazy.window(before)

@@ -1,5 +1,8 @@
 """One lost time point does not stop a time-lapse, and truths go by time."""
 
+import threading
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -53,21 +56,20 @@ def test_a_blank_time_point_is_left_blank_and_said(thin_model, lapse, time, valu
 def test_a_stopped_lapse_with_a_blank_time_point_goes_on(
     thin_model, lapse, tmp_path, stored, stop
 ):
-    import threading
-
     volume = spoilt(lapse, 1).with_(source="lapse.tif")
     whole = predict(thin_model, volume, request=FP32)
     path, array, cancel = tmp_path / "o.ome.zarr", ArrayWriter(), threading.Event()
     for again in (False, True):
-        writer = PredictionWriter(path, resume=again) if stored else array
+        sink = PredictionWriter(path, resume=again) if stored else nullcontext(array)
         cancel.clear()
-        for event in predict_stream(
-            thin_model, volume, request=FP32, writer=writer, cancel=cancel
-        ):
-            if isinstance(event, TileDone) and not again and event.done == stop:
-                cancel.set()
-        if stored:
-            writer.close()
+        with sink as writer:
+            for event in predict_stream(
+                thin_model, volume, request=FP32, writer=writer, cancel=cancel
+            ):
+                if isinstance(event, TileDone) and not again and event.done == stop:
+                    cancel.set()
+                if stored and isinstance(event, Finished):
+                    writer.finish(event.report.provenance())
         assert isinstance(event, Finished if again else PredictionCancelled)
     values = load_volume(path).numpy() if stored else array.buffer
     np.testing.assert_array_equal(values, whole.volume.array)
@@ -98,4 +100,29 @@ def test_time_points_that_a_truth_lacks_do_not_count(thin_model, lapse):
     scores, warnings = scored(spoilt(lapse, 2), lost)
     assert scores["n"] == 1
     assert scores["r2"] == pytest.approx(alone["r2"])
-    assert "the truth of dna: blank at time points 0, 1, not scored there" in warnings
+    assert "the truth of dna: nothing at time points 0, 1, not scored there" in warnings
+
+
+def test_a_truth_at_every_second_time_point_is_matched_to_those_predicted(
+    thin_model, lapse
+):
+    truth = lapse.with_(array=np.roll(lapse.array, 1, 3))
+    chosen = FP32.model_copy(update={"time": "::2"})
+
+    def scores(given, request):
+        result = predict(thin_model, lapse, request=request, truth={"dna": given})
+        return result.report.structures["dna"]
+
+    half = truth.with_(array=truth.array[::2])
+    assert scores(half, chosen) == scores(truth, chosen)
+    with pytest.raises(InputError, match="has 2 time points, the input 4; say .*0::2"):
+        scores(half, FP32)
+    timed = {"dna": half.with_(time_step=600.0)}
+    result = predict(
+        thin_model, lapse.with_(time_step=300.0), request=FP32, truth=timed
+    )
+    assert result.report.structures["dna"] == scores(truth, chosen)
+    assert "nothing at time points 1, 3, not scored" in result.report.warnings[0]
+    long = truth.with_(array=np.repeat(truth.array, 2, 0))
+    with pytest.raises(InputError, match="8 time points, the input 4; cut the truth"):
+        scores(long, FP32)

@@ -179,15 +179,6 @@ def test_stacks_that_differ_more_make_room_for_another(quarters):
     assert unlike.high - unlike.low > 2 * (like.high - like.low)
 
 
-def test_the_size_of_patches_does_not_matter(quarters):
-    pairs = _pairs(quarters)
-    small, large = (
-        learned_ranges(pairs, replace(RECIPE, height=n, width=n), (1.16, 0.29, 0.29))
-        for n in (16, 64)
-    )
-    assert small == large != {}
-
-
 def test_a_stack_thinner_than_the_window_is_not_taken_for_copies():
     """The network sees its end planes repeated; its image has them once."""
     noise = np.random.default_rng(0).normal(size=(3, 3, 80, 80))

@@ -79,6 +79,15 @@ def test_the_last_line_says_how_to_use_the_model_and_it_does(tmp_path, capsys):
     command("models", "import", path)
     command("models", "list")
     assert "  m  " in capsys.readouterr().out
+    # And a prediction of the very stack says that it was learned from.
+    stack, out = tmp_path / "a.ome.tif", tmp_path / "p.ome.tif"
+    command("predict", stack, "--channel", "light", "--model", "m", "--out", out)
+    assert "used to train the model" in capsys.readouterr().err
+    command("evaluate", out, stack)
+    assert "used to train the model" in capsys.readouterr().err
+    truth = ("--channel", "light", "--truth", f"dna={stack}:dna", "--ratios", "1")
+    command("sweep", stack, "--model", "m", *truth)
+    assert "used to train the model" in capsys.readouterr().err
 
 
 def test_what_is_outside_of_the_crop_has_no_part_in_learning(tmp_path):

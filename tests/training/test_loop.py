@@ -76,8 +76,6 @@ def test_training_learns_and_keeps_the_best(pair, plain, tiny, tmp_path):
     "config",
     [
         {"conditioning": "multihead", "heads": "decoder"},
-        {"conditioning": "condnet"},
-        {"conditioning": "tgnet"},
         {"conditioning": "repmode", "backbone": "plain"},
         {"conditioning": "multinet"},
         {"topology": "2d", "conditioning": "dodnet", "ratio": 2},

@@ -1,5 +1,6 @@
 """Lists of pairs: ours, the published one, a folder."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,9 @@ def test_an_error_says_what_is_wrong_with_a_list(tmp_path, text, words):
 def test_what_is_no_list_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot read the list"):
         read_labels(tmp_path / "no.csv")
+    if Path(os.devnull).exists():
+        with pytest.raises(InputError, match="a pipe or a device"):
+            read_labels(Path(os.devnull))
     (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(InputError):
         read_labels(tmp_path / "x.csv")
@@ -144,16 +148,17 @@ def image(tmp_path):
     )
 
 
-def reader(tmp_path, **changes):
-    return PairReader(tmp_path / "cache", GRID, changes.pop("scaling", "zscore"))
+def read(tmp_path, *labels, scaling="zscore", **more):
+    reader = PairReader(tmp_path / "cache", GRID, scaling, **more)
+    return reader.read(labels, ("dna", "map2"))
 
 
 def test_stacks_are_normalised_on_the_model_s_pixels(image, tmp_path):
-    (pair,) = reader(tmp_path).read([Label(image, "TL", image, "DNA", "dna")])
+    (pair,) = read(tmp_path, Label(image, "TL", image, "DNA", "dna"))
     assert pair.digest == content_hash(load_volume(image, channel="TL"))
-    target = pair.targets["dna"].astype(np.float32)
-    assert pair.signal.shape == target.shape == (8, 20, 20)
-    assert pair.signal.dtype == np.float16
+    target = pair.targets[0].astype(np.float32)
+    assert pair.looks[0].shape == target.shape == (8, 20, 20)
+    assert pair.looks.dtype == np.float16
     assert float(target.mean()) == pytest.approx(0, abs=1e-3)
     assert float(target.std()) == pytest.approx(1, abs=1e-3)
 
@@ -167,9 +172,9 @@ def test_hot_pixels_and_lost_planes_of_a_target_neither_scale_nor_count(tmp_path
     light = write_stack(tmp_path / "tl.ome.tif", a_stack(seed=0))
     for name, array in (("clean", clean), ("spoiled", spoiled)):
         path = write_stack(tmp_path / f"{name}.ome.tif", array)
-        one = PairReader(tmp_path / "cache", GRID, "robust", warned.append)
-        (pair,) = one.read([Label(light, None, path, None, "dna")])
-        found.append(pair.targets["dna"].astype(np.float32))
+        label = Label(light, None, path, None, "dna")
+        (pair,) = read(tmp_path, label, warn=warned.append)
+        found.append(pair.targets[0].astype(np.float32))
     assert np.isnan(found[1][4]).all()
     rest = np.delete(found, 4, axis=1)
     assert np.abs(rest[1] - rest[0]).mean() < 0.02
@@ -177,26 +182,36 @@ def test_hot_pixels_and_lost_planes_of_a_target_neither_scale_nor_count(tmp_path
     assert "spoiled.ome.tif: 3 hot pixels" in text
 
 
+def test_a_label_image_is_no_target(tmp_path):
+    labels = np.zeros((8, 40, 40), np.uint16)
+    labels[:, 5:15, 5:15], labels[:, 20:35, 20:35] = 1, 2
+    path = write_stack(tmp_path / "l.ome.tif", labels)
+    light = write_stack(tmp_path / "tl.ome.tif", a_stack(seed=0))
+    with pytest.raises(InputError, match="l.ome.tif, target: it is a label image"):
+        read(tmp_path, Label(light, None, path, None, "dna"))
+
+
 def test_counts_of_a_model_that_takes_them_as_they_are_stay_whole(tmp_path):
     """Beyond what float16 holds."""
     bright = np.full((8, 20, 20), 60_001, np.uint16)
     bright[0, 0, 0] = 65_535
     path = write_stack(tmp_path / "b.ome.tif", bright)
-    labels = [Label(path, None, path, None, "dna")]
-    (pair,) = reader(tmp_path, scaling="none").read(labels)
-    np.testing.assert_array_equal(pair.signal, bright)
+    target = write_stack(tmp_path / "t.ome.tif", a_stack(8, 20))
+    labels = [Label(path, None, target, None, "dna")]
+    (pair,) = read(tmp_path, *labels, scaling="none")
+    np.testing.assert_array_equal(pair.looks[0], bright)
 
 
 def test_a_stack_is_read_once(image, tmp_path, monkeypatch):
     """And again when its file has changed."""
     labels = [Label(image, 0, image, 1, "dna")]
-    first = reader(tmp_path).read(labels)[0].signal.copy()
+    first = read(tmp_path, *labels)[0].looks.copy()
     with monkeypatch.context() as patched:
         patched.setattr("napari_sparsessp.training.pairs.load_volume", None)
-        again = reader(tmp_path).read(labels)[0].signal
+        again = read(tmp_path, *labels)[0].looks
     np.testing.assert_array_equal(first, again)
     write_stack(image, np.stack([a_stack(seed=5)] * 2), "CZYX", (0.29, 0.145, 0.145))
-    assert not np.array_equal(reader(tmp_path).read(labels)[0].signal, first)
+    assert not np.array_equal(read(tmp_path, *labels)[0].looks, first)
 
 
 def test_labels_of_one_stack_come_together_and_test_stays_out(image, tmp_path):
@@ -205,33 +220,32 @@ def test_labels_of_one_stack_come_together_and_test_stays_out(image, tmp_path):
         tmp_path / "m.ome.tif", (a_stack(8, 40, 4) > 2000).astype(np.uint8),
         voxel_size=None,
     )  # fmt: skip
-    (pair,) = reader(tmp_path).read(
-        [
-            Label(image, "TL", image, "DNA", "dna", mask),
-            Label(image, "TL", flat, None, "map2"),
-            Label(flat, None, flat, None, "dna", split="test"),
-        ]
+    (pair,) = read(
+        tmp_path,
+        Label(image, "TL", flat, None, "map2"),
+        Label(image, "TL", image, "DNA", "dna", mask),
+        Label(flat, None, flat, None, "dna", split="test"),
     )
-    assert pair.targets["map2"].shape == (1, 20, 20)
-    assert pair.masks["dna"].shape == (8, 20, 20)
-    assert set(np.unique(pair.masks["dna"])) <= {0, 1}
-    assert list(pair.masks) == ["dna"]
+    assert pair.labels == (0, 1)
+    assert pair.targets[1].shape == (1, 20, 20)
+    assert pair.masks[0].shape == (8, 20, 20)
+    assert set(np.unique(pair.masks[0])) <= {0, 1}
+    assert pair.masks[1] is None
 
 
 def test_images_that_do_not_fit_are_refused(image, tmp_path):
     other = write_stack(tmp_path / "o.ome.tif", a_stack(5, 40))
     with pytest.raises(InputError, match="o.ome.tif has shape"):
-        reader(tmp_path).read([Label(image, 0, other, None, "dna")])
+        read(tmp_path, Label(image, 0, other, None, "dna"))
     with pytest.raises(InputError, match="no channel 7"):
-        reader(tmp_path).read([Label(image, 0, image, 7, "dna")])
+        read(tmp_path, Label(image, 0, image, 7, "dna"))
     with pytest.raises(InputError, match="dna twice"):
-        reader(tmp_path).read([Label(image, 0, image, 1, "dna")] * 2)
-    cropped = PairReader(tmp_path / "cache", GRID, "zscore", crop={"x": (0, 64)})
+        read(tmp_path, *[Label(image, 0, image, 1, "dna")] * 2)
     with pytest.raises(InputError, match="40 pixels in x; data.pairs.crop asks for 0"):
-        cropped.read([Label(image, 0, image, 1, "dna")])
+        read(tmp_path, Label(image, 0, image, 1, "dna"), crop={"x": (0, 64)})
     dark = write_stack(tmp_path / "d.ome.tif", np.zeros((8, 40, 40), np.uint16))
     with pytest.raises(InputError, match="d.ome.tif, signal: .*constant"):
-        reader(tmp_path).read([Label(dark, None, dark, None, "dna")])
+        read(tmp_path, Label(dark, None, dark, None, "dna"))
 
 
 def test_assumptions_are_warned_of_once(tmp_path):
@@ -240,7 +254,7 @@ def test_assumptions_are_warned_of_once(tmp_path):
         write_stack(tmp_path / f"{k}.ome.tif", a_stack(seed=k), voxel_size=None)
         for k in range(2)
     ]
-    one = PairReader(tmp_path / "cache", GRID, "robust", warned.append)
-    one.read([Label(images[0], None, images[1], None, "dna")])
+    label = Label(images[0], None, images[1], None, "dna")
+    read(tmp_path, label, warn=warned.append)
     assert len(warned) == 2
     assert all("pixel size is unknown" in text for text in warned)

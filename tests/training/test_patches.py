@@ -1,6 +1,5 @@
 """Patches as the network will meet them."""
 
-import threading
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -147,13 +146,6 @@ def a_pair(seed):
 def changing(step, ended):
     """Another stack after every third step."""
     return [a_pair(10 + step // 3)]
-
-
-def test_fixed_stacks_stay_beside_those_that_change():
-    pairs = RenewedPairs([a_pair(0)], changing, step=3)
-    assert [pair.name for pair in pairs] == ["0", "11"]
-    assert [pair.name for pair in pairs.at(9, threading.Event())] == ["0", "13"]
-    assert (len(pairs), pairs[-1].name, pairs[:1][0].name) == (2, "13", "0")
 
 
 def test_a_batch_is_cut_from_the_stacks_of_its_step(plain):

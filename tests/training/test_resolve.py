@@ -9,7 +9,6 @@ from napari_sparsessp.errors import InputError, ModelError
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.training.checkpoints import run_of, unfinished_runs
 from napari_sparsessp.training.config import (
-    FineTune,
     Pairs,
     Validation,
     config_text,
@@ -28,7 +27,6 @@ from napari_sparsessp.training.resolve import (
     write_ratios,
 )
 from napari_sparsessp.training.run import (
-    _spread_out,
     bf16_is_safe,
     patch_recipe,
     training_plan,
@@ -175,11 +173,6 @@ def test_a_folder_of_an_older_version_can_be_gone_on_with(tmp_path):
         claim_folder(config, ["dna"])
 
 
-def test_validation_looks_at_stacks_from_all_over():
-    assert _spread_out(list(range(40)), 4) == [9, 19, 29, 39]
-    assert _spread_out([1, 2], 16) == [1, 2]
-
-
 def options(folder, **changes):
     fields = {
         "id": "mine",
@@ -214,15 +207,6 @@ def test_every_kind_of_config_can_be_written_down(tmp_path):
         file.write_text(config_text(one, folder), encoding="utf-8")
         assert read_config(file) == one
     assert str(tmp_path) not in file.read_text(encoding="utf-8")
-
-
-def test_the_defaults_are_for_one_small_pair_on_a_cpu(tmp_path):
-    config = quick_config(options(tmp_path), tmp_path)
-    assert isinstance(config.network, FineTune)
-    assert config.network.source == "colony-3to2d"
-    assert config.budget.minutes == 10
-    # What is learnt by heart is best after a minute or two.
-    assert config.budget.save_minutes <= 0.5
 
 
 def test_a_value_that_cannot_be_meant_is_named(tmp_path):

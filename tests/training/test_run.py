@@ -51,7 +51,7 @@ def stacks():
     rough = rng.normal(size=(12, 32, 64)).cumsum(1).cumsum(2)
     look = ((rough - rough.mean()) / rough.std()).astype(np.float16)
     pair = Pair(look[None], [look], (0,), name="crop", digest="a" * 64)
-    training, validation = split_pairs([pair], [""], CUT)
+    training, validation = split_pairs([pair], CUT)
     return TrainingData(("dna",), training, validation, ["One crop."])
 
 
@@ -66,7 +66,7 @@ def test_a_few_steps_on_a_tiny_pair_teach(resolved, stacks):
     assert (score["data"], card.training_images) == ("real", ("a" * 64,))
     assert score["r2"] > score["r2_before_training"] + 0.1
     assert "beyond a gap of 4 pixels" in score["on"]
-    assert any("learned from one stack (12×32×" in one for one in card.limits)
+    assert any("Trained on one stack only (12×32×" in one for one in card.limits)
     # Once before the first step, and at each validation.
     assert len(shown) == 5
     before, after = (

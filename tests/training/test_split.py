@@ -21,11 +21,11 @@ def a_shape(name="s", structures=("dna",), shape=(8, 64, 128), split=""):
     return StackShape(name, structures, shape, split)
 
 
-def a_pair(shape, labels=(0,)):
+def a_pair(shape, labels=(0,), split=""):
     """A stack whose pixels are their own columns."""
     depth, height, width = shape
     look = np.broadcast_to(np.arange(width), (1, depth, height, width))
-    return Pair(look, [look[0]] * len(labels), labels)
+    return Pair(look, [look[0]] * len(labels), labels, split=split)
 
 
 def test_one_stack_loses_the_end_of_its_longer_side_behind_a_gap():
@@ -59,18 +59,18 @@ def test_no_part_of_a_cut_stack_is_shorter_than_the_stride(width):
 def test_a_cut_leaves_out_the_gap():
     shape = (8, 64, 128)
     validation = choose_validation([a_shape(shape=shape)], MARGIN, STRIDE)
-    (learn,), (judge,) = split_pairs([a_pair(shape)], [""], validation)
+    (learn,), (judge,) = split_pairs([a_pair(shape)], validation)
     assert learn.looks[0, 0, 0].tolist() == list(range(80))
     assert judge.looks[0, 0, 0].tolist() == list(range(96, 128))
     assert judge.targets[0].shape == judge.looks.shape[1:]
-    (learn,), (judge,) = split_pairs([a_pair((8, 40, 60))], [""], Validation(by="y"))
+    (learn,), (judge,) = split_pairs([a_pair((8, 40, 60))], Validation(by="y"))
     assert (learn.looks.shape[-2:], judge.looks.shape[-2:]) == ((36, 60), (4, 60))
 
 
 def test_whole_stacks_are_kept_back_for_each_structure():
     labels = [(0,), (0, 1), (1,), (0,), (1,)]
     pairs = [a_pair((2, 8, 8), each) for each in labels]
-    learn, judge = split_pairs(pairs, [""] * 5, Validation(share=0.3, seed=3))
+    learn, judge = split_pairs(pairs, Validation(share=0.3, seed=3))
     assert learn + judge != pairs
     assert sorted(map(pairs.index, learn + judge)) == list(range(5))
     for part in (learn, judge):
@@ -100,11 +100,11 @@ def test_what_cannot_be_split_is_refused():
 
 
 def test_only_stacks_without_a_split_are_chosen_from():
-    pairs = [a_pair((2, 8, 8)) for _ in range(4)]
-    splits = ["train", "train", "", ""]
-    _, judge = split_pairs(pairs, splits, Validation(share=0.25))
+    marked = [a_pair((2, 8, 8), split="train") for _ in range(2)]
+    pairs = [*marked, *(a_pair((2, 8, 8)) for _ in range(2))]
+    _, judge = split_pairs(pairs, Validation(share=0.25))
     assert judge[0] in pairs[2:]
     with pytest.raises(InputError, match=r"validation\.by: x or y"):
-        split_pairs(pairs[:1], [""], Validation())
-    with pytest.raises(InputError, match="all 4 stacks are marked train.*leaves none"):
-        split_pairs(pairs, ["train"] * 4, Validation())
+        split_pairs(pairs[2:3], Validation())
+    with pytest.raises(InputError, match="all 2 stacks are marked train.*leaves none"):
+        split_pairs(marked, Validation())

@@ -73,7 +73,7 @@ def test_of_a_stack_without_step_the_pixel_size_is_kept(tmp_path):
         ({"truths": {}}, "no fluorescence to learn from"),
         ({"truths": {"dna": a_volume(size=20)}}, "must show the same field"),
         ({"truths": {"dna": a_volume(planes=3)}}, "with as many planes or one"),
-        ({"truths": {"dna": a_volume(planes=24)}}, "use the dense stack"),
+        ({"truths": {"dna": a_volume(planes=24)}}, "needs a dense bright-field stack"),
         ({"truths": {"dna": a_volume(voxel=(0.3, 0.1, 0.1))}}, "pixels of 0.1 µm"),
         ({"mask": a_volume(size=8)}, "the mask has"),
     ],

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QWidget
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.samples import PUBLIC_SAMPLES
 from napari_sparsessp.ui import samples
-from napari_sparsessp.ui.samples import COLONY, SampleDialog
+from napari_sparsessp.ui.samples import DENSE, SPARSE, SampleDialog
 
 KEY = "hipsc_dna_pair"
 
@@ -68,10 +68,12 @@ def facts(dialog):
 
 
 def test_all_samples_are_offered_and_the_one_at_hand_first(dialog):
-    assert dialog.list.count() == 1 + len(PUBLIC_SAMPLES)
-    assert dialog.key() == COLONY
-    assert dialog.start_button.text() == "Open"
-    assert "nothing is downloaded" in facts(dialog)["Size"]
+    assert dialog.list.count() == 2 + len(PUBLIC_SAMPLES)
+    assert dialog.key() == DENSE
+    for key in (SPARSE, DENSE):
+        dialog.choose(key)
+        assert dialog.start_button.text() == "Open"
+        assert "nothing is downloaded" in facts(dialog)["Size"]
 
 
 @pytest.mark.parametrize("key", PUBLIC_SAMPLES)

@@ -38,7 +38,7 @@ def test_open_button_adds_layers_with_scale_or_says_why_not(
     added = viewer.layers[-1]
     assert tuple(added.scale) == pytest.approx((0.29, 0.29, 0.29))
     assert str(added.units[0]) == "micrometer"
-    assert added.name == "nucleolus"
+    assert added.name == f"{stack[1].name.split('.')[0]} · nucleolus"
     broken = tmp_path / "broken.ome.tif"
     broken.write_bytes(b"II*\0 nothing")
     with qtbot.waitSignal(dock._files.failed):

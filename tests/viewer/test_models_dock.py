@@ -106,7 +106,7 @@ def test_an_export_is_the_model(models, own, tmp_path, monkeypatch, done):
     assert str(out) in models.form.foot.status.text()
     models.form.page.export_button.click()  # never over what is there
     done(models)
-    assert "exists already" in models.form.foot.message.text.text()
+    assert models.form.foot.message.text.text().endswith("; give another name.")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Samples in a real viewer, by napari's menu and by the dock's link."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,10 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.io import samples as public_samples
 from napari_sparsessp.io.samples import NEURON_STAINS, PUBLIC_SAMPLES, write_stack
 from napari_sparsessp.ui import samples
+from napari_sparsessp.ui.napari_compat import layer_key
+from napari_sparsessp.ui.plan.form import PlanState
 from napari_sparsessp.ui.predict.form import RunState
+from napari_sparsessp.ui.train.form import TrainState
 from napari_sparsessp.volume import Volume
 
 PIXELS = np.random.default_rng(0).integers(100, 900, (8, 40, 48)).astype(np.uint16)
@@ -53,7 +58,7 @@ def test_a_fetched_sample_opens_from_the_menu(viewer, key, names):
     viewer.open_sample("napari-sparsessp", key)
     light, *truths = viewer.layers
     assert light.name == f"{key} · {names[0]}"
-    assert [layer.name for layer in truths] == [f"{one} · truth" for one in names[1:]]
+    assert [one.name for one in truths] == [f"{key} · {x} · truth" for x in names[1:]]
     assert [layer.visible for layer in truths] == [False] * len(truths)
     assert light.data.dtype == np.uint16
     assert light.axis_labels[-3:] == ("z", "y", "x")
@@ -78,10 +83,29 @@ def test_the_menu_asks_first_and_no_means_no(viewer, monkeypatch):
         return 0
 
     monkeypatch.setattr(samples.SampleDialog, "exec", decline)
-    with pytest.raises(InputError, match="no sample was opened"):
-        viewer.open_sample("napari-sparsessp", "neurons")
+    assert viewer.open_sample("napari-sparsessp", "neurons") == []
     assert asked == [("neurons", "Download and open")]
     assert len(viewer.layers) == 0
+
+
+def test_a_damaged_sample_is_a_warning_of_the_menu(viewer, monkeypatch):
+    said = []
+    monkeypatch.setattr(samples, "show_warning", said.append)
+    put_here("hipsc_dna_pair")
+    PUBLIC_SAMPLES["hipsc_dna_pair"].paths[0].write_bytes(b"no image")
+    assert viewer.open_sample("napari-sparsessp", "hipsc_dna_pair") == []
+    assert "hipsc_dna_pair.ome.tif" in said[0]
+
+
+def test_the_dense_colony_serves_every_dock(viewer):
+    viewer.open_sample("napari-sparsessp", "dense_colony")
+    add = partial(viewer.window.add_plugin_dock_widget, "napari-sparsessp")
+    predict, plan, train = (add(x)[1] for x in ("Predict", "Plan sampling", "Train"))
+    for dock in (predict, plan, train):
+        dock.refresh_now()
+    assert len(predict.form.structures.truths()) == 12
+    states = [dock.form.foot.state for dock in (predict, plan, train)]
+    assert states == [RunState.READY, PlanState.READY, TrainState.READY]
 
 
 @pytest.fixture
@@ -104,6 +128,25 @@ def test_the_dock_offers_real_stacks_where_there_is_none(
     assert form.input.samples_button.isHidden()
     assert form.structures.truths().keys() == {"dna"}
     assert empty_dock._samples.dialog is None
+
+
+def test_a_file_is_opened_as_ground_truth_or_as_an_image(dock, viewer, qtbot):
+    """Neither becomes the input."""
+    put_here("hipsc_dna_pair")
+    (path,) = PUBLIC_SAMPLES["hipsc_dna_pair"].paths
+    with qtbot.waitSignal(dock._files.truths_opened):
+        dock._files.open(path, "truth")
+    (truth,) = viewer.layers[1:]
+    assert truth.name == "hipsc_dna_pair · DNA · truth"
+    assert not truth.visible
+    dock.refresh_now()
+    key = layer_key(truth)
+    assert dock.form.structures.truths() == {"dna": key}
+    dock._files.open(path, "image")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 4)
+    dock.refresh_now()
+    assert dock.form.input.layer_box.currentText() == "bright-field"
+    assert dock.form.structures.truths() == {"dna": key}
 
 
 def test_a_damaged_sample_is_reported_in_the_dock(empty_dock, viewer, qtbot):

@@ -107,6 +107,7 @@ def test_the_dock_opens_it_by_a_file_in_the_folder_and_goes_on(
     assert count == len(viewer.layers)
     assert dock.form.input.layer_key() == layer_key(other.layers["bright-field"])
     dna = other.layers["DNA · predicted"]
+    dock.refresh_now()
     assert dock.layers.layer("dna") == dna
     row = next(r for r in dock.form.structures.rows if r.structure.id == "dna")
     assert row.truth == layer_key(other.layers["Hoechst"])

@@ -49,7 +49,7 @@ def test_manifest_is_valid():
     names = {widget.display_name for widget in manifest.contributions.widgets}
     assert names == {"Predict", "Compare", "Plan sampling", "Train", "Models"}
     keys = {s.key for s in manifest.contributions.sample_data}
-    assert keys == {"sparse_colony", *PUBLIC_SAMPLES}
+    assert keys == {"dense_colony", "sparse_colony", *PUBLIC_SAMPLES}
 
 
 def test_devices_are_looked_for_only_when_the_list_opens(dock, qtbot):

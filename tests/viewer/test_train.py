@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from scipy import ndimage
 
 from napari_sparsessp.models.library import read_card
 from napari_sparsessp.training.checkpoints import has_state, saved_step
 from napari_sparsessp.training.resolve import run_folder
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
+from napari_sparsessp.ui.layers import opening
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.train import dock as train_dock
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainState
@@ -81,7 +83,7 @@ def end(qtbot):
     return lambda dock: qtbot.waitUntil(lambda: not dock.session.busy)
 
 
-def test_layers_are_matched_and_what_cannot_be_used_is_reported(ready):
+def test_layers_are_matched_and_what_cannot_be_used_is_reported(ready, monkeypatch):
     assert ready.preview.structures == ("dna",)
     assert not ready.preview.problems
     (parts,) = ready.preview.parts
@@ -89,6 +91,15 @@ def test_layers_are_matched_and_what_cannot_be_used_is_reported(ready):
     assert parts.judge[0] - parts.learn[1] == ready.preview.validation.gap > 0
     assert ready.form.foot.state is TrainState.READY
     assert ready.form.name.get("id") == "my-dna"
+    asked = []
+
+    def choose(_dock, title, *_):
+        asked.append(title)
+        return "", ""
+
+    monkeypatch.setattr(opening.QFileDialog, "getOpenFileName", choose)
+    ready.form.pairs.open_button.click()
+    assert len(asked) == 1
     for option, words in (
         ({"ratios": (1, 200)}, "whole numbers from 1 to 64"),
         ({"ratios": None, "patch": 3}, "at least 8"),
@@ -194,6 +205,11 @@ def test_hot_pixels_and_lost_planes_are_said_before_training(empty, viewer, qtbo
     qtbot.waitUntil(lambda: "8 hot pixels" in said.toolTip())
     assert "planes 8–9, empty or saturated" in said.toolTip()
     assert empty.form.foot.state is TrainState.READY
+    areas, _ = ndimage.label(rough() > 0.3)
+    viewer.layers.remove("DNA")
+    viewer.add_image(areas.astype(np.uint16), name="DNA", **MICRO)
+    qtbot.waitUntil(lambda: "it is a label image" in said.text())
+    assert empty.form.foot.state is TrainState.BLOCKED
 
 
 @pytest.mark.parametrize(
@@ -220,6 +236,11 @@ def test_a_stack_that_is_too_small_is_reported_before_anything_begins(
     empty.refresh()
     assert empty.form.foot.state is TrainState.BLOCKED
     assert words in empty.form.foot.message.text.text()
+    viewer.layers.clear()
+    empty.form.pairs.sample_button.click()
+    empty.refresh()
+    assert empty.form.foot.state is TrainState.READY
+    assert len(empty.preview.structures) == 12
 
 
 def test_settings_as_yaml_give_the_same_model_and_come_back(

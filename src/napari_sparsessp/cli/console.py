@@ -31,7 +31,7 @@ COLUMNS = {
     "mse": "MSE",
     "mae": "MAE",
     "pcc": "PCC",
-    "pcc_plane": "PCC/plane",
+    "pcc_plane": "PCC in planes",
     "ssim": "SSIM",
     "psnr": "PSNR",
     "nrmse": "NRMSE",

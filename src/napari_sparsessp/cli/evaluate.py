@@ -66,6 +66,7 @@ def evaluate(
     truth_channel: Annotated[
         str | None, Option(help="Channel of the truth; by default by name.")
     ] = None,
+    axes: options.Axes = None,
     report: Annotated[Path | None, Option(help="Write the scores as JSON.")] = None,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an existing report.")
@@ -74,6 +75,7 @@ def evaluate(
     """Score a prediction against its truth, structure by structure."""
     from napari_sparsessp.evaluation.agreement import on_the_same_grid, score_times
     from napari_sparsessp.io.reading import load_volume
+    from napari_sparsessp.prediction.domain_shift import SEEN
 
     console = console_of(context)
     check_output(report, overwrite)
@@ -84,8 +86,10 @@ def evaluate(
             warnings.append(text)
             console.warning(text)
 
+    if _learned_from(prediction):
+        warn(SEEN)
     predicted, expected = (
-        load_volume(path, channel=name_or_index(name), need_channel=False)
+        load_volume(path, channel=name_or_index(name), axes=axes)
         for path, name in ((prediction, channel), (truth, truth_channel))
     )
     predicted = predicted.with_(zscored=_has_provenance(prediction))
@@ -93,7 +97,8 @@ def evaluate(
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
         with _reading(prediction, truth):
-            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn), warn)
+            stacks = on_the_same_grid(other.with_(name=name), mine, warn)
+            scores[name] = score_times(mine, stacks, warn)
     console.table(score_rows(scores))
     if report is not None:
         content = {
@@ -127,6 +132,17 @@ def _reading(prediction: str, truth: str) -> Iterator[None]:
             f"cannot read the voxels of {prediction} or {truth} ({error}); one of "
             "them may be damaged"
         ) from error
+
+
+def _learned_from(path: str) -> bool:
+    """Whether a prediction says that its model learned from this very stack."""
+    from napari_sparsessp.io.writing import read_provenance
+    from napari_sparsessp.prediction.domain_shift import SEEN
+
+    try:
+        return SEEN in (read_provenance(path) or {}).get("warnings", ())
+    except InputError:  # a format that can hold none
+        return False
 
 
 def _pairs(predicted: Volume, expected: Volume) -> list[tuple[str, Volume, Volume]]:
@@ -171,9 +187,7 @@ class _Sweep:
 
 def sweep(
     context: typer.Context,
-    input: Annotated[  # noqa: A002 - the request's own word
-        str, Argument(help="A dense z-stack: OME-TIFF, TIFF, OME-Zarr or ND2.")
-    ],
+    input: options.Stack,  # noqa: A002 - the request's own word
     truth: options.Truth = None,
     ratios: Annotated[
         str, Option(help="Whole numbers: keep every r-th plane.")
@@ -210,6 +224,7 @@ def sweep(
     structures: Annotated[
         str, Option(help="Names, parted by commas; all that have a truth.")
     ] = "all",
+    axes: options.Axes = None,
     voxel_size: options.VoxelSize = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -261,10 +276,11 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Sweep) -> None:
     from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.models.library import read_card
+    from napari_sparsessp.prediction.domain_shift import SEEN, was_trained_on
 
     card = read_card(asked.model, asked.topology)
     console.progress(f"opening {asked.input}")
-    volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
+    volume = load_volume(asked.input, scene=asked.scene, axes=asked.axes)
     stack = _single_stack(console, volume, asked)
     dense = job.against_dense
     truth = {} if dense and not asked.truth else _truth(asked, card, volume)
@@ -276,6 +292,8 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Sweep) -> None:
     findings = SweepResults(runs, pictures=job.out is not None)
     for warning in dict.fromkeys(text for run in runs for text in run.plan.warnings):
         console.warning(warning)
+    if was_trained_on(card, stack):
+        console.warning(SEEN)
     console.progress("loading the model")
 
     from napari_sparsessp.models.library import load_model

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer import Option
+from typer import Argument, Option
 from typer.core import TyperGroup
 
 from napari_sparsessp.cli.console import Console
@@ -97,10 +97,29 @@ def _take_common_options(
 
 
 # What predict and sweep have in common.
+Stack = Annotated[
+    list[str] | None,
+    Argument(
+        help="A z-stack: OME-TIFF, TIFF, OME-Zarr, ND2; a folder of planes, or their "
+        "pattern in quotes.",
+        metavar="INPUT",
+    ),
+]
 Channel = Annotated[
     str | None, Option(help="Name or index of the transmitted-light channel.")
 ]
-Scene = Annotated[str | None, Option(help="Name or index of the scene.")]
+Scene = Annotated[
+    str | None,
+    Option(help="Name or index of the scene; of a plate row/column/field: A/1/0."),
+]
+Axes = Annotated[
+    str | None,
+    Option(
+        help="Letters of the file's axes in their stored order, where it calls planes "
+        "time points or channels: ZYX.",
+        metavar="LETTERS",
+    ),
+]
 ModelName = Annotated[str, Option(help="Id or path of a model.")]
 Topology = Annotated[
     str | None, Option(help="Take the model of this topology: 3d, 2d, 2to3d, 3to2d.")
@@ -222,6 +241,8 @@ def request_of(context: typer.Context, saved: Path | None = None) -> PredictionR
 
 def _field(name: str, value: Any) -> Any:
     """Turn the text of an option into the value of the request's field."""
+    if name == "input":
+        return _single_input(value)
     if name in ("channel", "scene"):
         return name_or_index(value)
     if name == "structures" and value != "all":
@@ -235,6 +256,17 @@ def _field(name: str, value: Any) -> Any:
     if name == "truth":
         return parse_truth(value)
     return value
+
+
+def _single_input(paths: Sequence[str]) -> str:
+    if len(paths) > 1:  # a pattern that the shell has spelt out, or a slip
+        first = Path(paths[0])
+        raise InputError(
+            f"there are {len(paths)} inputs ({first.name}, {Path(paths[1]).name}, …); "
+            "give one. The planes of one stack are read from their folder, or by a "
+            f'pattern in quotes: "{first.with_name("*" + first.suffix)}"'
+        )
+    return paths[0]
 
 
 def read_request(path: Path) -> dict[str, Any]:
@@ -308,7 +340,7 @@ def _open_truth(structure: str, source: str) -> "Volume":
     from napari_sparsessp.io.reading import load_volume
 
     path, channel = split_source(source)
-    volume = load_volume(path, channel=channel, need_channel=False)
+    volume = load_volume(path, channel=channel)
     if "C" not in volume.axes:
         return volume
     index = match_channel(structure, volume.channel_names)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer import Argument, Option
+from typer import Option
 
 from napari_sparsessp.cli import options
 from napari_sparsessp.cli.console import Console, check_output, score_rows, write_report
 from napari_sparsessp.cli.options import console_of, load_truth, request_of
-from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.errors import InputError, OutputError, PredictionError
 from napari_sparsessp.prediction.engine import (
     Finished,
     Planned,
@@ -36,9 +36,7 @@ def predict(
     out: Annotated[
         Path, Option("--out", "-o", help="Where to: .ome.tif or .ome.zarr.")
     ],
-    input: Annotated[  # noqa: A002 - the request's own word
-        str | None, Argument(help="A z-stack: OME-TIFF, TIFF, OME-Zarr or ND2.")
-    ] = None,
+    input: options.Stack = None,  # noqa: A002 - the request's own word
     channel: options.Channel = None,
     scene: options.Scene = None,
     time: Annotated[
@@ -57,6 +55,7 @@ def predict(
             "--simulate-sparse", help="The stack is dense: use every r-th plane only."
         ),
     ] = False,
+    axes: options.Axes = None,
     voxel_size: options.VoxelSize = None,
     grid: Annotated[
         str, Option(help="Voxels of the result in y and x: model or input.")
@@ -102,18 +101,21 @@ def predict(
         try:
             outcome = _predict_file(console, asked, sink)
         except KeyboardInterrupt:
-            rest = (
-                "what is done is kept: the same command with --resume goes on"
-                if sink.keeps_something
-                else "no unfinished file is left"
-            )
+            rest = _KEPT if sink.keeps_something else "no unfinished file is left"
             raise Cancelled(f"interrupted; {rest}") from None
+        except (InputError, PredictionError) as error:
+            if not (sink.done and sink.keeps_something):
+                raise
+            raise type(error)(f"{error}; {_KEPT}") from error
     if report is not None:
         write_report(report, outcome.report.to_json())
     if rows := score_rows(outcome.report.structures):
         console.table(rows)
     size = " × ".join(map(str, outcome.plan.output_shape))
     console.result(f"{out}: {size} ({outcome.plan.output_axes})")
+
+
+_KEPT = "what is done is kept: the same command with --resume goes on"
 
 
 def _check_not_read(out: Path, asked: "PredictionRequest") -> None:
@@ -135,10 +137,12 @@ def _predict_file(
     """Check everything, predict, and give the file its name when it is complete."""
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.models.library import read_card
+    from napari_sparsessp.prediction.device import load_meanwhile
 
     card = read_card(asked.model, asked.topology)
+    load_meanwhile()
     console.progress(f"opening {asked.input}")
-    volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
+    volume = load_volume(asked.input, scene=asked.scene, axes=asked.axes)
     truth = load_truth(asked.truth, card.structures)
     outcome = run_request(console, asked, card, volume, truth, sink)
     console.progress(f"completing {sink.path}")

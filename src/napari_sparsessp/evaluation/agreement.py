@@ -153,6 +153,9 @@ def on_the_same_grid(
             f"the prediction has {times} time points and the truth "
             f"{truth.sizes.get('T', 1)}; cut them to the same ones"
         )
+    truth, note = truth.beside(prediction)
+    if note:
+        warn(note)
     flat = truth.shape[-3] == prediction.shape[-3] == 1
     if flat and truth.voxel_size and prediction.voxel_size:
         # Two projections: neither lies anywhere in z.
@@ -187,9 +190,13 @@ def on_the_same_grid(
 
 def _surveyed(stacks: Sequence[Any], name: str, warn: Warn) -> list[Volume | None]:
     """Clean truths as predictions do before they score; None for a blank one."""
-    surveys = [survey_truth(stack) for stack in stacks]
-    by_time = dict(enumerate(surveys)) if len(surveys) > 1 else {None: surveys[0]}
-    if note := survey_note(name, by_time):
+    try:
+        surveys = [survey_truth(stack) for stack in stacks]
+    except InputError as error:
+        what = f"truth of {name}" if name else "prediction"
+        raise InputError(f"{what}: {error}") from error
+    times: Sequence[int | None] = range(len(surveys)) if len(surveys) > 1 else [None]
+    if note := survey_note(name, dict(zip(times, surveys, strict=True))):
         warn(note)
     if all(one.blank for one in surveys):
         return list(stacks)  # scoring says that they are constant
@@ -213,7 +220,7 @@ def in_truth_units(prediction: Volume, truth: Any, warn: Warn = _ignore) -> Any:
     if prediction.zscored is not False:
         return prediction.array
     (clean,) = _surveyed([prediction], "", _ignore)
-    if clean is not prediction:
+    if clean is not None and clean is not prediction:
         warn("hot pixels of the prediction are replaced, empty planes not scored")
         prediction = clean
     (mean, deviation), (own, spread) = map(moments, (truth, prediction.array))

@@ -315,6 +315,7 @@ def draw_curves(
     axes.set_ylim(max(lowest, LOWEST), 1)
     axes.set_xlabel("plane" + " (ticks: measured)" * bool(measured), fontsize=8)
     axes.set_ylabel("R² within the plane", fontsize=8)
+    axes.locator_params(axis="x", integer=True)
     _plain(axes)
     if len(curves) > 1:
         axes.legend(fontsize=7, frameon=False, ncol=4, loc="lower right")

@@ -5,17 +5,31 @@ bioio gives bare numbers and forgets their units, so the units are read here.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.volume import named_index
+from napari_sparsessp.volume import even_step, named_index
 
 Triple = tuple[float, float, float]
+
+ATTRIBUTE = "sparsessp"
+"""Attribute of an image's group that holds the provenance."""
+
+NAMESPACE = "napari-sparsessp/provenance"
+"""Namespace of the OME comment annotation that holds the provenance as JSON."""
+
+PLACED = "placed"
+"""Its entry on the axes along which the input knew its place."""
 
 _MICROMETRES = {
     "m": 1e6,
@@ -37,11 +51,16 @@ _MICROMETRES = {
     "inch": 25400.0,
 }
 
+_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
 # A light microscope resolves 0.1 µm and sees a few centimetres; sizes far outside are
 # wrong units or counters, not optics.
 _SMALLEST, _LARGEST = 1e-3, 1e3
 # The same for a resolution in plain TIFF tags, where 72 dots per inch means a screen.
 _LARGEST_TIFF_PIXEL = 20.0
+
+# Drives are set to a step and report what they did; more than that is another step.
+_STEPS_AGREE = 0.1
 
 # A recording that was stopped early declares planes that were never written.
 _MOST_PLANES, _MOST_PLANES_A_PAGE = 10_000, 100
@@ -55,7 +74,14 @@ class Calibration:
 
     # (z, y, x) in µm; None for each that is not recorded
     step: tuple[float | None, float | None, float | None] = (None, None, None)
-    origin: Triple = (0.0, 0.0, 0.0)  # (z, y, x) of the centre of voxel (0, 0, 0) in µm
+    # (z, y, x) of the centre of voxel (0, 0, 0) in µm; None where it is not recorded
+    origin: tuple[float | None, float | None, float | None] = (None, None, None)
+    # Height of every plane of each channel, as stored, where all are recorded
+    plane_z: tuple[tuple[float, ...], ...] = ()
+    notes: tuple[str, ...] = ()  # What was assumed
+    # Of a prediction: where its input knew its place; the origin counts from there
+    placed: tuple[bool, bool, bool] | None = None
+    time_step: float | None = None  # Seconds between time points
 
     def believable(
         self, planes: int
@@ -65,7 +91,10 @@ class Calibration:
         Writers that know no size put a pixel of exactly 1 × 1, or a step of exactly 1
         in a stack of a single plane.
         """
-        z, y, x = (size if _is_size(size) else None for size in self.step)
+        z, y, x = (
+            size if size and _SMALLEST <= size <= _LARGEST else None
+            for size in self.step
+        )
         if y is None or x is None or (y == 1 and x == 1):
             return None, None
         if z is None or (z == 1 and planes == 1):
@@ -87,27 +116,40 @@ def micrometres(value: Any, unit: str | None) -> float | None:
     return float(f"{number * factor:.15g}") if known and factor else None
 
 
-def check_ome_header(xml: str, pages: int, length: int, name: str) -> None:
-    """Refuse a header that could fill the memory, before it is parsed."""
+def check_ome_header(xml: str, pages: int, length: int, path: Path) -> None:
+    """Refuse a header that could fill the memory, or whose files are not all there."""
+    name = path.name
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         raise InputError(
             f"{name} has a header with a DOCTYPE, which OME files never have; export "
             "it again"
         )
     try:
-        elements = list(ElementTree.fromstring(xml).iter())
+        root = ElementTree.fromstring(xml)
     except ElementTree.ParseError:
         return  # no OME file: its readers take it for a plain TIFF
-    for element in elements:
+    pixels, files = [], {name}
+    for element in root.iter():
         kind = element.tag.rpartition("}")[2]
-        if kind == "Pixels":
-            _check_sizes(element, pages, length, name)
-        elif kind == "UUID" and re.search(r"[/\\]", element.get("FileName", "")):
+        if kind == "UUID" and element.text != root.get("UUID"):
+            files.add(element.get("FileName", name))
+        elif kind == "Pixels":
+            pixels.append(element)
+    for other in sorted(files - {name}):
+        if re.search(r"[/\\]", other):
             raise InputError(
-                f"{name} takes pixels from {element.get('FileName', '')[:80]!r}, "
-                "outside of its folder; put all files of the image into one folder and "
-                "export it again"
+                f"{name} takes pixels from {other[:80]!r}, outside of its folder; put "
+                "all files of the image into one folder and export it again"
             )
+        if not (path.parent / other).is_file():
+            raise InputError(
+                f"{name} is one of {len(files)} files of an image, and {other[:80]!r} "
+                "is not beside it; put all of them, with the names that they were "
+                "written with, into one folder"
+            )
+        length += (path.parent / other).stat().st_size
+    for element in pixels:
+        _check_sizes(element, pages, length, name)
 
 
 def _check_sizes(
@@ -149,22 +191,40 @@ def from_ome_xml(xml: str, image: int = 0) -> Calibration:
         )
         for axis in "ZYX"
     )
-    first = next(
-        (
-            plane
-            for plane in pixels.iterfind("{*}Plane")
-            if all(plane.get(f"The{axis}") == "0" for axis in "ZCT")
-        ),
-        None,
-    )
-    if first is None:
-        return Calibration(step)
-    origin: Any = tuple(
-        micrometres(first.get(f"Position{axis}"), first.get(f"Position{axis}Unit"))
-        or 0.0
-        for axis in "ZYX"
-    )
-    return Calibration(step, origin)
+    places: dict[Any, Any] = {
+        (plane.get("TheC"), plane.get("TheZ")): tuple(
+            micrometres(plane.get(f"Position{axis}"), plane.get(f"Position{axis}Unit"))
+            for axis in "ZYX"
+        )
+        for plane in pixels.iterfind("{*}Plane")
+        if plane.get("TheT") == "0"
+    }
+    nowhere = (None, None, None)
+    channels, planes = (range(_whole(pixels.get(f"Size{axis}"))) for axis in "CZ")
+    rows = [
+        tuple(places.get((str(c), str(z)), nowhere)[0] for z in planes)
+        for c in (channels if places else ())
+    ]
+    known = rows if rows and None not in rows[0] else []
+    # A channel without positions lies with the first.
+    heights: Any = tuple(known[0] if None in row else row for row in known)
+    time_step = None
+    with suppress(KeyError, ValueError):
+        seconds = _SECONDS[pixels.get("TimeIncrementUnit", "s")]
+        time_step = float(pixels.attrib["TimeIncrement"]) * seconds
+    origin = places.get(("0", "0"), nowhere)
+    found = Calibration(step, origin, heights, time_step=time_step)
+    with suppress(TypeError, ValueError):
+        return _as_its_input(found, json.loads(ome_comment(xml, NAMESPACE) or ""))
+    return found
+
+
+def _as_its_input(found: Calibration, provenance: Any) -> Calibration:
+    placed = provenance.get(PLACED) if isinstance(provenance, Mapping) else None
+    if not isinstance(placed, list) or len(placed) != 3:
+        return found
+    z, y, x = map(bool, placed)
+    return replace(found, placed=(z, y, x))
 
 
 def from_tiff(tif: Any) -> Calibration:
@@ -175,10 +235,10 @@ def from_tiff(tif: Any) -> Calibration:
     if unit is None:
         code = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
         unit = {2: "inch", 3: "cm"}.get(code)
-    lateral = [
-        micrometres(_inverse(tags[name].value) if name in tags else None, unit)
-        for name in ("YResolution", "XResolution")
-    ]
+    lateral: list[float | None] = []
+    for name in ("YResolution", "XResolution"):
+        dots, per = tags[name].value if name in tags else (0, 1)
+        lateral.append(micrometres(per / dots, unit) if dots else None)
     if not imagej and any(size and size > _LARGEST_TIFF_PIXEL for size in lateral):
         lateral = [None, None]
     return Calibration(
@@ -190,35 +250,80 @@ def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
     """Read the calibration of a multiscale image of OME-Zarr 0.4 or 0.5."""
     multiscale = (attributes.get("ome") or attributes)["multiscales"][scene]
     axes = multiscale.get("axes") or []
-    scale, shift = [1.0] * len(axes), [0.0] * len(axes)
+    scale, shift = np.ones(len(axes)), np.zeros(len(axes))
     steps = [
         *multiscale["datasets"][0].get("coordinateTransformations", []),
         *multiscale.get("coordinateTransformations", []),
     ]
+    moved = False
     for step in steps:
+        if step["type"] in ("scale", "translation"):
+            values = np.array(step[step["type"]], float).reshape(len(axes))
         if step["type"] == "scale":
-            scale = _times(scale, step["scale"])
-            shift = _times(shift, step["scale"])
+            scale, shift = scale * values, shift * values
         elif step["type"] == "translation":
-            shift = [a + b for a, b in zip(shift, step["translation"], strict=True)]
-    found: dict[str, tuple[float | None, float]] = {}
-    for axis, size, offset in zip(axes, scale, shift, strict=True):
-        unit = axis.get("unit")
-        found[axis["name"]] = (
-            micrometres(size, unit),
-            micrometres(offset, unit) or 0.0,
+            shift, moved = shift + values, True
+    in_space = [axis["name"] in ("z", "y", "x") for axis in axes]
+    assumed = not any("unit" in axis for axis in axes) and (scale[in_space] != 1).any()
+    unit = "µm" if assumed else None
+    known = {
+        axis["name"]: tuple(
+            micrometres(value, axis.get("unit", unit)) for value in pair
         )
-    missing = (None, 0.0)
-    each = [found.get(name, missing) for name in "zyx"]
-    return Calibration(
-        (each[0][0], each[1][0], each[2][0]), (each[0][1], each[1][1], each[2][1])
-    )
+        for axis, *pair in zip(axes, scale, shift, strict=True)
+    }
+    each = [known.get(name, (None, None)) for name in "zyx"]
+    step_um: Any = tuple(size for size, _ in each)
+    origin: Any = tuple(offset if moved else None for _, offset in each)
+    result = Calibration(step_um, origin, notes=(_NO_UNIT,) if assumed else ())
+    return _as_its_input(result, attributes.get(ATTRIBUTE))
+
+
+def ascending(array: Any, found: Calibration) -> tuple[Any, Calibration]:
+    """Turn a (…, Z, Y, X) stack that was recorded downwards, and judge its heights.
+
+    Heights that do not go one way are of a stage that did not move, or of no use.
+    What is left of `plane_z` is what `Volume` keeps.
+    """
+    rows = np.array(found.plane_z)
+    moves = np.diff(rows) if rows.ndim == 2 else np.zeros((1, 0))
+    if rows.shape[-1:] != array.shape[-3:-2] or not moves.size:
+        return array, replace(found, plane_z=())
+    notes = found.notes
+    if (moves < 0).all():
+        rows, array = rows[:, ::-1], array[..., ::-1, :, :]
+        notes += ("the stack was recorded downwards: it was turned, so that z ascends",)
+    elif not (moves > 0).all():
+        return array, replace(found, plane_z=())
+    known, measured = found.step[0], even_step(rows[0])
+    if known is None:
+        known = float(f"{measured or np.median(np.diff(rows[0])):.6g}")
+    elif measured is not None and abs(measured / known - 1) > _STEPS_AGREE:
+        notes += (
+            f"the file says a z step of {known:g} µm and {measured:.4g} µm by the "
+            f"positions of its planes: {known:g} was taken; give the voxel size if "
+            "that is wrong",
+        )
+    if measured is None:
+        notes += ("planes are not evenly spaced: each counts where it was recorded",)
+    apart = bool(np.ptp(rows, axis=0).max() > 1e-6)
+    kept = tuple(map(tuple, rows.tolist())) if measured is None or apart else ()
+    step, origin = (known, *found.step[1:]), (float(rows[0, 0]), *found.origin[1:])
+    return array, replace(found, step=step, origin=origin, plane_z=kept, notes=notes)
+
+
+def ome_scenes(xml: str) -> list[str]:
+    """Return the ids of the images of an OME-XML header."""
+    return [image.get("ID", "") for image in _ome_images(xml)]
 
 
 def ome_channel_names(xml: str, image: int = 0) -> list[str]:
     """Return the channel names of an image of an OME-XML header, ``""`` for none."""
     channels = _ome_images(xml)[image].iterfind("{*}Pixels/{*}Channel")
     return [channel.get("Name", "") for channel in channels]
+
+
+_NO_UNIT = "the file gives its voxel size without a unit: µm was assumed"
 
 
 def ome_comment(xml: str, namespace: str) -> str | None:
@@ -231,19 +336,6 @@ def ome_comment(xml: str, namespace: str) -> str | None:
 
 def _ome_images(xml: str) -> list[ElementTree.Element]:
     return ElementTree.fromstring(xml).findall("{*}Image")
-
-
-def _times(left: Sequence[float], right: Sequence[float]) -> list[float]:
-    return [float(a) * float(b) for a, b in zip(left, right, strict=True)]
-
-
-def _inverse(rational: tuple[int, int]) -> float | None:
-    numerator, denominator = rational
-    return denominator / numerator if numerator else None
-
-
-def _is_size(size: float | None) -> bool:
-    return size is not None and math.isfinite(size) and _SMALLEST <= size <= _LARGEST
 
 
 @dataclass(frozen=True)

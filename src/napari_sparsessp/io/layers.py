@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,9 +26,11 @@ from pydantic import (
 )
 
 from napari_sparsessp.errors import InputError, OutputError, invalid_field
+from napari_sparsessp.files import beside
+from napari_sparsessp.io.calibration import ATTRIBUTE
 from napari_sparsessp.io.ome import (
-    ATTRIBUTE,
     CHUNK,
+    blocks,
     create_levels,
     fill_levels,
     multiscale,
@@ -225,7 +227,7 @@ def write_layers(
     if kind_of(path) != "zarr":
         raise OutputError(f"{path.name} is no folder; end the name in .ome.zarr")
     images, records = _sorted_out(layers)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = beside(path, f"{os.getpid()}.partial")
     try:
         _write(partial, path.name.split(".")[0], images, records, progress)
         check_output(path)  # a rename would take the place of an empty folder
@@ -392,7 +394,7 @@ def _write_image(group: Any, image: _Image, name: str, progress: Progress) -> No
     levels = create_levels(group, shape, image.axes, dtype=image.dtype.name)
     total, done = math.prod(shape), 0
     for first, record, array in image.parts:
-        for index in _blocks(array.shape, image.dtype.itemsize):
+        for index in blocks(array.shape, _at_once(array.shape, image.dtype.itemsize)):
             progress(0.9 * done / total, None, record.name)
             block = np.asarray(array[index], dtype=image.dtype)
             target = list(index)
@@ -406,21 +408,11 @@ def _write_image(group: Any, image: _Image, name: str, progress: Progress) -> No
     group.attrs.update(_attributes(image, records, len(levels), name))
 
 
-def _blocks(shape: Sequence[int], itemsize: int) -> Iterator[tuple[slice, ...]]:
-    """Cut an array into runs of planes that fill whole chunks and fit into memory."""
-    *lead, depth, height, width = shape
-    deep = CHUNK[0]
+def _at_once(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+    """Return the size of blocks that fill whole chunks and fit into memory."""
+    deep, width = CHUNK[0], shape[-1]
     rows = max(1, _AT_ONCE // (deep * width * itemsize * CHUNK[1])) * CHUNK[1]
-    for leading in np.ndindex(*lead):
-        ahead = tuple(slice(index, index + 1) for index in leading)
-        for z in range(0, depth, deep):
-            for y in range(0, height, rows):
-                yield (
-                    *ahead,
-                    slice(z, min(z + deep, depth)),
-                    slice(y, min(y + rows, height)),
-                    slice(0, width),
-                )
+    return (*(1,) * (len(shape) - 3), deep, rows, width)
 
 
 def _attributes(

@@ -8,27 +8,27 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from napari_sparsessp.io.calibration import (
+    ATTRIBUTE,
+    NAMESPACE,
+    PLACED,
+    ome_comment,
+)
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.structures import colours_of
-
-ATTRIBUTE = "sparsessp"
-"""Attribute of the image's group that holds the provenance."""
 
 # 8 MB of float32: small enough for a viewer to fetch a plane, large enough to be quick.
 CHUNK = (32, 256, 256)
 
 # Enough for the percentiles of a channel, and little to read.
 _VALUES_LOOKED_AT = 2**23
-
-NAMESPACE = "napari-sparsessp/provenance"
-"""Namespace of the OME comment annotation that holds the provenance as JSON."""
 
 # Classic TIFF counts bytes in 32 bits; some room is left for the header and the pages.
 _CLASSIC_LIMIT = 2**32 - 2**25
@@ -44,11 +44,13 @@ class OmeMetadata:
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)  # centre of voxel 0, µm
     colours: Sequence[str] = ()  # "#rrggbb" for each channel, or none
     provenance: Mapping[str, Any] | None = None  # must be JSON
-    name: str = ""  # of the file where it is empty
+    name: str = ""
 
     @classmethod
     def of(cls, plan: Plan, provenance: Mapping[str, Any] | None, name: str) -> Self:
         """Return the metadata of a planned prediction."""
+        if provenance is not None:
+            provenance = {**provenance, PLACED: list(plan.volume.placed)}
         return cls(
             plan.output_axes,
             plan.channels,
@@ -127,12 +129,8 @@ def write_ome_zarr(path: Path, array: Any, metadata: OmeMetadata) -> None:
     levels = create_levels(group, shape, metadata.axes)
     for *lead, z in blocks(shape[:-2], (*(1,) * (len(shape) - 3), CHUNK[0])):
         place = (*(part.start for part in lead), z)
-        block = np.asarray(array[place], dtype=np.float32)
-        for level in levels:
-            level[place] = block
-            block = halved(block)
-    if not metadata.name:
-        metadata = replace(metadata, name=path.name)
+        levels[0][place] = np.asarray(array[place], dtype=np.float32)
+    fill_levels(levels)
     group.attrs.update(image_attributes(levels, metadata))
 
 
@@ -140,24 +138,21 @@ def image_attributes(
     levels: Sequence[Any], metadata: OmeMetadata, ngff: str = "0.5"
 ) -> dict[str, Any]:
     """Return the attributes of an image's group; its levels, finest first, are done."""
+    scale = multiscale(
+        metadata.axes,
+        len(levels),
+        metadata.voxel_size,
+        metadata.origin,
+        metadata.name,
+    )
     image: dict[str, Any] = {
-        "multiscales": [
-            multiscale(
-                metadata.axes,
-                len(levels),
-                metadata.voxel_size,
-                metadata.origin,
-                metadata.name,
-            )
-        ],
-        "omero": _omero(
-            levels[-1], metadata.axes, metadata.channel_names, metadata.colours
-        ),
+        "multiscales": [scale],
+        "omero": _omero(levels[-1], metadata),
     }
     if ngff == "0.5":
         attributes: dict[str, Any] = {"ome": {"version": ngff, **image}}
     else:
-        image["multiscales"][0]["version"] = ngff
+        scale["version"] = ngff
         attributes = image
     if metadata.provenance is not None:
         attributes[ATTRIBUTE] = dict(metadata.provenance)
@@ -236,21 +231,12 @@ def multiscale(
         factor = 2**level
         # The centre of a coarse pixel lies between the centres of those it averages.
         shift = (factor - 1) / 2
-        scale = [1.0] * extra + [z, y * factor, x * factor]
-        corner = [0.0] * extra + [
-            origin[0],
-            origin[1] + shift * y,
-            origin[2] + shift * x,
+        corner = [origin[0], origin[1] + shift * y, origin[2] + shift * x]
+        steps = [
+            {"type": "scale", "scale": [1.0] * extra + [z, y * factor, x * factor]},
+            {"type": "translation", "translation": [0.0] * extra + corner},
         ]
-        datasets.append(
-            {
-                "path": str(level),
-                "coordinateTransformations": [
-                    {"type": "scale", "scale": scale},
-                    {"type": "translation", "translation": corner},
-                ],
-            }
-        )
+        datasets.append({"path": str(level), "coordinateTransformations": steps})
     return {
         "name": name.split(".")[0],
         "axes": [_axis(letter, voxel_size is not None) for letter in axes],
@@ -267,13 +253,11 @@ def _axis(letter: str, calibrated: bool) -> dict[str, str]:
     return axis
 
 
-def _omero(
-    smallest: Any, axes: str, names: Sequence[str], colours: Sequence[str]
-) -> dict[str, Any]:
+def _omero(smallest: Any, metadata: OmeMetadata) -> dict[str, Any]:
     """Return display settings of the channels; ranges come from the smallest level."""
-    channels = []
-    place = axes.index("C")
-    for index, name in enumerate(names):
+    channels, colours = [], metadata.colours
+    place = metadata.axes.index("C")
+    for index, name in enumerate(metadata.channel_names):
         step = _step(smallest.shape, place)
         chosen = (*step[:place], index, *step[place:])
         values = np.asarray(smallest[chosen])
@@ -304,8 +288,10 @@ def _step(shape: tuple[int, ...], place: int) -> tuple[slice, ...]:
     return tuple(slice(None, None, every) for every in steps)
 
 
-def write_ome_tiff(path: Path, array: Any, metadata: OmeMetadata) -> None:
-    """Write (T)CZYX, maybe lazy, as one image of float32; BigTIFF above 4 GB.
+def write_ome_tiff(
+    path: Path, array: Any, metadata: OmeMetadata, dtype: Any = np.float32
+) -> None:
+    """Write (T)(C)ZYX, maybe lazy, as one image; BigTIFF above 4 GB.
 
     Pixels are not compressed: readers map them into memory, and floats hardly shrink.
     """
@@ -315,7 +301,7 @@ def write_ome_tiff(path: Path, array: Any, metadata: OmeMetadata) -> None:
     sizes = dict(zip(metadata.axes, shape, strict=True))
     fields: dict[str, Any] = {
         "axes": metadata.axes,
-        "Name": metadata.name or path.name.split(".")[0],
+        "Name": metadata.name,
         "Channel": {"Name": list(metadata.channel_names)},
         "Plane": _positions(sizes, metadata.voxel_size, metadata.origin),
     }
@@ -327,12 +313,12 @@ def write_ome_tiff(path: Path, array: Any, metadata: OmeMetadata) -> None:
     if metadata.provenance is not None:
         text = json.dumps(metadata.provenance, allow_nan=False)
         fields["CommentAnnotation"] = {"Namespace": NAMESPACE, "Value": text}
-    large = 4 * math.prod(shape)
+    large = np.dtype(dtype).itemsize * math.prod(shape)
     with tifffile.TiffWriter(path, bigtiff=large > _CLASSIC_LIMIT, ome=True) as tif:
         tif.write(
-            _planes(array, len(shape)),
+            _planes(array, len(shape), dtype),
             shape=shape,
-            dtype=np.float32,
+            dtype=dtype,
             photometric="minisblack",
             metadata=fields,
         )
@@ -342,14 +328,12 @@ def read_ome_tiff_provenance(path: Path) -> dict[str, Any] | None:
     """Return the provenance in an OME-TIFF's header, None where there is none."""
     import tifffile
 
-    from napari_sparsessp.io.calibration import ome_comment
-
     with tifffile.TiffFile(path) as tif:
         text = ome_comment(tif.ome_metadata, NAMESPACE) if tif.ome_metadata else None
     return json.loads(text) if text else None
 
 
-def _planes(array: Any, dimensions: int) -> Iterator[np.ndarray]:
+def _planes(array: Any, dimensions: int, dtype: Any) -> Iterator[np.ndarray]:
     """Read plane by plane; of a Zarr array, each chunk once."""
     *lead, depth = (int(size) for size in array.shape[: dimensions - 2])
     chunks = getattr(array, "chunks", None)
@@ -357,7 +341,7 @@ def _planes(array: Any, dimensions: int) -> Iterator[np.ndarray]:
     for index in np.ndindex(*lead):
         for first in range(0, depth, step):
             planes = slice(first, min(first + step, depth))
-            yield from np.asarray(array[(*index, planes)], dtype=np.float32)
+            yield from np.asarray(array[(*index, planes)], dtype=dtype)
 
 
 def _positions(
@@ -368,7 +352,7 @@ def _positions(
     """Return the position of every plane, in the order in which they are written."""
     step = voxel_size[0] if voxel_size is not None else 0.0
     heights = [float(origin[0] + step * plane) for plane in range(sizes["Z"])]
-    stacks = sizes.get("T", 1) * sizes["C"]
+    stacks = sizes.get("T", 1) * sizes.get("C", 1)
     planes = stacks * sizes["Z"]
     return {
         "PositionX": [float(origin[2])] * planes,

@@ -1,8 +1,4 @@
-"""Open any image that bioio reads as a lazy `Volume` with sizes in µm.
-
-bioio guesses the axes of plain TIFFs from the number of dimensions and takes a file of
-separate pages for as many scenes. tifffile knows better, so it is asked first.
-"""
+"""Open any image that bioio reads as a lazy `Volume` with sizes in µm."""
 
 from __future__ import annotations
 
@@ -11,28 +7,38 @@ import logging
 import re
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import user_path
-from napari_sparsessp.io.calibration import (
-    Calibration,
-    Source,
-    check_ome_header,
-    choose_scene,
-    from_ome_xml,
-    from_tiff,
-    ome_channel_names,
-    source_of,
+from napari_sparsessp.io.calibration import Source, ascending, source_of
+from napari_sparsessp.io.tiff_reading import (
+    ENDINGS,
+    open_planes,
+    open_tiff,
+    plane_files,
 )
 from napari_sparsessp.io.zarr_reading import METADATA, open_zarr
-from napari_sparsessp.volume import Volume, listed_names
+from napari_sparsessp.volume import Volume, listed_names, missing_module
 
-_TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
+_READERS = {
+    ".czi": ("czi", " (licence: GPL)"),
+    ".lif": ("lif", ""),
+    ".dv": ("dv", ""),
+    ".r3d": ("dv", ""),
+    ".sldy": ("sldy", ""),
+    **dict.fromkeys(
+        (".ics", ".ids", ".ims", ".lsm", ".oib", ".oif", ".oir", ".vsi", ".zvi"),
+        ("bioformats", " (needs Java; Bio-Formats: GPL)"),
+    ),
+}
+"""Extra of ours, and reader ``bioio-EXTRA``, by the ending of its files."""
+
 _PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 _READABLE = "give an OME-TIFF, TIFF, OME-Zarr or ND2 file"
 
@@ -41,11 +47,12 @@ _NO_NAME = re.compile(r"Channel:\d+:\d+|Channel \d+|\s*")
 
 
 def load_volume(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     *,
     channel: str | int | None = None,
     scene: str | int | None = None,
     time: str | int | None = None,
+    axes: str | None = None,
     need_channel: bool = False,
 ) -> Volume:
     """Open an image lazily: voxels are read when they are needed.
@@ -58,10 +65,16 @@ def load_volume(
     ----------
     path
         OME-TIFF, TIFF, OME-Zarr, ND2, or a format of another installed bioio reader.
+        TIFFs of one plane each, as a list, a folder or a pattern (``"bf_z*.tif"``),
+        are a stack in the order of their numbers.
     channel, scene
-        Name or index of the channel to take, and of the scene (series, position).
+        Name or index of the channel to take, and of the scene (series, position; of a
+        plate ``"A/1/0"``: row, column, field).
     time
         Index of a time point, or a Python slice of them such as ``"0:3"``.
+    axes
+        Letters for the file's axes in their stored order, such as ``"ZYX"`` where it
+        calls planes time points or channels. Axes of length 1 may be left out.
     need_channel
         Raise InputError for several channels where none is chosen.
 
@@ -76,23 +89,15 @@ def load_volume(
     >>> load_volume(fluorescence, channel="dna").axes
     'ZYX'
     """
-    path = user_path(path)
+    planes = plane_files(path)
+    given: Any = planes[0] if planes else path
+    path = user_path(given)
     _check_exists(path)
     with _reader_errors(path):
-        source = _open(path, scene)
-    array, axes, names = _in_order(source, path)
-    name = path.name.split(".")[0]
-    voxel_size, pixel_size = source.calibration.believable(array.shape[-3])
-    volume = Volume(
-        array,
-        axes,
-        voxel_size,
-        names,
-        source.calibration.origin,
-        name=f"{name} {source.scene}".strip(),
-        source=str(path),
-        pixel_size=pixel_size,
-    )
+        source = open_planes(planes) if len(planes) > 1 else _open(path, scene)
+    if axes is not None:
+        source = _renamed(source, axes, path)
+    volume = _volume(source, path)
     if time is not None:
         volume = _some_times(volume, time)
     if volume.sizes.get("T") == 1:
@@ -110,6 +115,59 @@ def load_volume(
     return volume
 
 
+def _volume(source: Source, path: Path) -> Volume:
+    """Make a volume, its planes from the lowest to the highest."""
+    array, axes, names = _in_order(source, path)
+    found = source.calibration
+    if "Z" not in source.axes:  # such a step is left over from another image
+        found = replace(found, step=(None, *found.step[1:]))
+    array, found = ascending(array, found)
+    voxel_size, pixel_size = found.believable(array.shape[-3])
+    notes, origin = found.notes, found.origin
+    z, y, x = (place is not None for place in origin)
+    if array.shape[-3] == 1 and max(array.shape[:-3], default=1) > _MOST_COLOURS:
+        notes += (_FLAT.format(" × ".join(map(str, array.shape)), axes),)
+    return Volume(
+        array,
+        axes,
+        voxel_size,
+        names,
+        (origin[0] or 0.0, origin[1] or 0.0, origin[2] or 0.0),
+        name=f"{path.name.split('.')[0]} {source.scene}".strip(),
+        source=str(path),
+        pixel_size=pixel_size,
+        plane_z=found.plane_z,
+        placed=found.placed or (z, y, x),
+        notes=notes,
+        time_step=found.time_step,
+    )
+
+
+_MOST_COLOURS = 5
+"""Channels of a field of view; more planes that follow each other are a stack."""
+
+_FLAT = (
+    "the file has one plane at each time point and channel ({} as {}); if they are the "
+    "planes of a stack, name the axes: ZYX"
+)
+
+
+def _renamed(source: Source, axes: str, path: Path) -> Source:
+    """Give a scene's dimensions the names that the user says."""
+    shape, named = source.array.shape, axes.strip().upper()
+    whole = [place for place, size in enumerate(shape) if size > 1]
+    array = source.array
+    if len(named) == len(whole) < len(shape):
+        array = array[tuple(slice(None) if n > 1 else 0 for n in shape)]
+    letters = set(named)
+    if len(letters) != len(named) or len(named) != array.ndim or letters - set("TCZYX"):
+        raise InputError(
+            f"axes {axes!r} do not fit {path.name}, whose shape is "
+            f"{' × '.join(map(str, shape))}; name each axis with a letter out of TCZYX"
+        )
+    return replace(source, array=array, axes=named)
+
+
 def _check_exists(path: Path) -> None:
     try:
         mode = path.stat().st_mode
@@ -118,7 +176,7 @@ def _check_exists(path: Path) -> None:
     if stat.S_ISDIR(mode):
         if not any((path / name).exists() for name in METADATA):
             raise InputError(
-                f"{path} is a folder without an OME-Zarr image; {_READABLE}"
+                f"{path} is a folder without an OME-Zarr image or TIFFs; {_READABLE}"
             )
         return
     if not stat.S_ISREG(mode):  # opening it could wait for ever
@@ -155,15 +213,28 @@ def _open(path: Path, scene: str | int | None) -> Source:
     ending = path.suffix.lower()
     if path.is_dir():
         return open_zarr(path, scene)
-    if ending in _TIFF_ENDINGS:
+    if ending in ENDINGS:
         return open_tiff(path, scene)
+    extra, licence = _READERS.get(ending, ("", ""))
+    if extra and find_spec(f"bioio_{extra}") is None:
+        raise InputError(
+            f"{path.name} needs the reader bioio-{extra}{licence}, which is not "
+            f"installed; pip install 'napari-sparsessp[{extra}]', or export an OME-TIFF"
+        )
     if ending == ".nd2":
         from bioio_nd2 import Reader
 
         return source_of(Reader(str(path)), scene)
     from bioio import BioImage
 
-    return source_of(BioImage(str(path)).reader, scene)
+    source = source_of(BioImage(str(path)).reader, scene)
+    sizes = dict(zip(source.axes, source.array.shape, strict=True))
+    if sizes.get("Y", 1) == 1 < min(sizes.get("Z", 1), sizes.get("X", 1)):
+        raise InputError(
+            f"{path.name} is a scan of x and z without y: there is no image plane to "
+            "predict; choose another scene, or record a stack of xy planes"
+        )
+    return source
 
 
 def _in_order(source: Source, path: Path) -> tuple[Any, str, tuple[str, ...]]:
@@ -232,13 +303,14 @@ def _some_times(volume: Volume, time: str | int) -> Volume:
     chosen = slice(*numbers)
     if not range(count)[chosen]:
         raise InputError(f"time {text!r} chooses none of {count} time points")
-    return volume.with_(array=array[chosen], axes=axes)
+    every = volume.time_step and volume.time_step * (chosen.step or 1)
+    return volume.with_(array=array[chosen], axes=axes, time_step=every)
 
 
 @contextmanager
 def _reader_errors(path: Path) -> Iterator[None]:
     """Silence the readers' own notices, and raise their errors as an InputError."""
-    names = ("bioio", "bioio_tifffile", "tifffile")
+    names = ("bioio", "tifffile")
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -257,6 +329,11 @@ def _reader_errors(path: Path) -> Iterator[None]:
             "part of it"
         ) from error
     except Exception as error:
+        if missing := missing_module(error):
+            raise InputError(
+                f"{path.name} cannot be read: its reader needs {missing}, which is not "
+                f"installed; pip install {missing}"
+            ) from error
         first = f"{error}".strip().splitlines()
         reason = f" ({first[0][:120]})" if first else ""
         raise InputError(
@@ -266,132 +343,3 @@ def _reader_errors(path: Path) -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
-
-
-# TIFF -------------------------------------------------------------------------------
-
-# Axes that only say "another dimension": pages, other, sequence.
-_UNKNOWN = "IQR"
-# What they most probably are in a microscope's file, nearest to y first.
-_GUESSES = "ZCT"
-
-_LARGE = 2**28  # bytes that are worth a question
-# zlib packs at most 1032 times, LZW some 1400 times; of what was ever light, neither.
-_TIGHTEST = 2000
-
-
-def open_tiff(path: Path, scene: str | int | None) -> Source:
-    """Open one scene of a TIFF or OME-TIFF."""
-    import tifffile
-
-    with _complaints() as complaints, tifffile.TiffFile(path) as tif:
-        xml = tif.ome_metadata
-        if xml:
-            check_ome_header(xml, len(tif.pages), path.stat().st_size, path.name)
-        series = list(tif.series)
-        _check_complete(tif, path)
-        calibration = Calibration() if xml else from_tiff(tif)
-        shapes = [(tuple(image.shape), image.dtype, image.axes) for image in series]
-    if any("invalid" in text or "Error" in text for text in complaints):
-        raise _truncated(path)
-    if xml:
-        source = _open_ome(path, scene, xml)
-        if source is not None:
-            return source
-    from bioio_tifffile import Reader
-
-    dims = [known_axes(axes) for _, _, axes in shapes]
-    reader = Reader(str(path), dim_order=dims, chunk_dims=["Y", "X", "S"])
-    if xml:
-        index = choose_scene(reader.scenes, scene)
-        names = ome_channel_names(xml, index)
-        source = source_of(reader, index, from_ome_xml(xml, index))
-        return replace(source, channel_names=names)
-    # Pages that were written one by one: a stack, unless a scene is asked for.
-    pages = len(shapes) > 1 and len(set(shapes)) == 1 and shapes[0][2] == "YX"
-    if not pages or scene is not None:
-        index = choose_scene(reader.scenes, scene)
-        return source_of(reader, index, calibration)
-    import dask.array as da
-
-    arrays = [
-        source_of(reader, index, calibration).array for index in range(len(shapes))
-    ]
-    return Source(da.stack(arrays), "ZYX", [], calibration, "")
-
-
-def known_axes(axes: str) -> str:
-    """Name the dimensions of a plain TIFF series."""
-    free = iter([letter for letter in _GUESSES if letter not in axes])
-    named = [
-        next(free, letter) if letter in _UNKNOWN else letter for letter in axes[::-1]
-    ]
-    return "".join(named[::-1])
-
-
-def _open_ome(path: Path, scene: str | int | None, xml: str) -> Source | None:
-    """Open an OME-TIFF; None where its reader trips over it.
-
-    It refuses headers that bend the schema (a pixel size of 0) and fails on images one
-    pixel wide; the plain reader takes both.
-    """
-    from bioio_ome_tiff import Reader
-
-    try:
-        reader: Any = Reader(str(path), chunk_dims=["Y", "X", "S"])
-        index = choose_scene(reader.scenes, scene)
-        return source_of(reader, index, from_ome_xml(xml, index))
-    except InputError:
-        raise
-    except Exception:
-        return None
-
-
-def _check_complete(tif: Any, path: Path) -> None:
-    """Raise where pixels lie beyond the end of the file, without reading any."""
-    length = path.stat().st_size
-    for series in tif.series:
-        if series.nbytes > max(_LARGE, _TIGHTEST * length):
-            raise InputError(
-                f"{path.name} declares {series.nbytes / 2**30:.3g} GiB of pixels and "
-                f"has {length} bytes; it is damaged or made to mislead; export it again"
-            )
-        if series.dataoffset is not None and series.dataoffset + series.nbytes > length:
-            raise _truncated(path)
-        for page in series.pages:
-            if page is None:
-                continue  # a plane that an OME header counts but nobody wrote
-            parts = zip(page.dataoffsets, page.databytecounts, strict=False)
-            if any(offset + count > length for offset, count in parts):
-                raise _truncated(path)
-
-
-def _truncated(path: Path) -> InputError:
-    return InputError(
-        f"{path.name} is truncated: part of it is missing; copy or export it again"
-    )
-
-
-class _Listener(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
-
-
-@contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """Collect tifffile's warnings: it goes on past pages and tags that are cut off."""
-    logger, listener = logging.getLogger("tifffile"), _Listener()
-    before, passes_on = logger.level, logger.propagate
-    logger.addHandler(listener)
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
-    try:
-        yield listener.texts
-    finally:
-        logger.removeHandler(listener)
-        logger.setLevel(before)
-        logger.propagate = passes_on

@@ -15,13 +15,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
 from napari_sparsessp.download import download
-from napari_sparsessp.errors import InputError
+from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.files import atomic_write, folder_of, output_errors
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.volume import Volume
@@ -29,20 +28,21 @@ from napari_sparsessp.volume import Volume
 # The bundled colony ------------------------------------------------------------------
 
 _COLONY = ("colony_sparse.ome.tif", "colony_truth.ome.tif")
+_DENSE = "colony_dense.ome.tif"
 
 # Files of a zipped package are unpacked for as long as the process lives.
 _unpacked = ExitStack()
 atexit.register(_unpacked.close)
 
 
-def sample_paths() -> tuple[Path, Path]:
+def sample_paths(*, dense: bool = False) -> tuple[Path, Path]:
     """Return the two files of the bundled simulated colony.
 
-    The transmitted-light stack (ZYX, every fourth plane) and the fluorescence (CZYX,
-    all planes, channels named by structure).
+    The transmitted-light stack (ZYX, every fourth plane, or all) and the fluorescence
+    (CZYX, all planes, channels named by structure).
     """
     paths = []
-    for name in _COLONY:
+    for name in (_DENSE, *_COLONY[1:]) if dense else _COLONY:
         entry = files("napari_sparsessp") / "samples" / name
         if not entry.is_file():
             raise InputError(
@@ -243,7 +243,7 @@ PUBLIC_SAMPLES: dict[str, PublicSample] = {sample.key: sample for sample in _ALL
 _ASSEMBLERS: dict[str, Callable[[Sequence[Path]], tuple[Volume, ...]]] = {
     "hipsc_field": lambda parts: (atlas_field(parts[0]),),
     "hipsc_dna_pair": lambda parts: (pair_of_stacks(*parts),),
-    "neurons": lambda parts: (phase_planes(parts[:13]), label_planes(parts[13:])),
+    "neurons": lambda parts: neurons(parts),
     "yeast_timelapse": lambda parts: (tiled_planes(parts),),
 }
 """By key; the other samples are single files that stay as they are."""
@@ -266,10 +266,12 @@ def fetch(sample: PublicSample, progress: Progress = no_progress) -> None:
     progress(1.0, None, "putting it together")
     try:
         _assemble(sample, parts)
-    except InputError:  # the next try must not begin with it
-        _remove(parts)
+    except OutputError:
+        parts = []  # the disk is at fault: the next try begins with what has come
         raise
-    _remove(parts)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
 def open_sample(sample: PublicSample) -> tuple[Volume, ...]:
@@ -293,11 +295,6 @@ def _share_of_files(progress: Progress, number: int, count: int) -> Progress:
         progress(share, None, f"{which}{what or f'{done / 1e6:.1f}{of} MB'}")
 
     return scaled
-
-
-def _remove(parts: Sequence[Path]) -> None:
-    for part in parts:
-        part.unlink(missing_ok=True)
 
 
 def _assemble(sample: PublicSample, parts: Sequence[Path]) -> None:
@@ -332,9 +329,6 @@ _FIELD_VOXEL = (0.29, 0.325 / 3 * 624 / 204, 0.325 / 3 * 924 / 341)
 # Of every stack that pytorch_fnet trained on.
 _PAIR_VOXEL = (0.29, 0.29, 0.29)
 
-_MOST_PIXELS = 100_000_000
-_MOST_TILES = 1000
-
 NEURON_STAINS = ("dapi", "map2", "nfh")
 """Structures of the neurons' truth, in the order of its channels."""
 
@@ -361,15 +355,14 @@ def pair_of_stacks(light: Path, stain: Path) -> Volume:
     return Volume(np.stack(stacks), "CZYX", _PAIR_VOXEL, names, name="hipsc_dna_pair")
 
 
-def phase_planes(paths: Sequence[Path]) -> Volume:
-    """Stack pictures of one plane each, ZYX; the pixel size is not known."""
-    return Volume(_grey(paths), "ZYX", None, ("Phase contrast",), name="neurons")
-
-
-def label_planes(paths: Sequence[Path]) -> Volume:
-    """Make a channel of one plane from each stain's picture, CZYX."""
-    array = _grey(paths)[:, None]
-    return Volume(array, "CZYX", None, NEURON_STAINS, name="neurons_truth")
+def neurons(paths: Sequence[Path]) -> tuple[Volume, Volume]:
+    """Stack the planes, ZYX, and make a channel of one plane from each stain, CZYX."""
+    planes, stains = paths[:-3], paths[-3:]
+    phase, truth = _grey(planes), _grey(stains)[:, None]
+    return (
+        Volume(phase, "ZYX", None, ("Phase contrast",), name="neurons"),
+        Volume(truth, "CZYX", None, NEURON_STAINS, name="neurons_truth"),
+    )
 
 
 def tiled_planes(paths: Sequence[Path]) -> Volume:
@@ -378,28 +371,19 @@ def tiled_planes(paths: Sequence[Path]) -> Volume:
     Their layout is in the picture's own description: the size of a tile in rows and
     columns, how many there are, and how they are arranged.
     """
-    times = []
+    times: list[np.ndarray] = []
     for path in paths:
         picture, text = _picture(path)
         try:
             about = json.loads(text)
             height, width = (int(size) for size in about["tilesize"])
             count, columns = int(about["ntiles"]), int(about["layout"][1])
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+            stack = cut_tiles(picture, (height, width), columns, count)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise _unexpected(path, "no picture that describes its tiles") from error
-        rows = -(-count // columns) if columns > 0 else 0
-        fits = (
-            picture.ndim == 2
-            and 0 < count <= _MOST_TILES
-            and min(height, width, columns) > 0
-            and picture.shape[0] >= rows * height
-            and picture.shape[1] >= columns * width
-        )
-        if not fits:
-            raise _unexpected(path, f"a picture of {picture.shape} and other tiles")
-        times.append(cut_tiles(picture, (height, width), columns, count))
-        if times[-1].shape != times[0].shape:
+        if times and stack.shape != times[0].shape:
             raise _unexpected(path, "a stack of another shape than the first")
+        times.append(stack)
     return Volume(
         np.stack(times), "TZYX", None, ("Bright-field",), name="yeast_timelapse"
     )
@@ -408,39 +392,26 @@ def tiled_planes(paths: Sequence[Path]) -> Volume:
 def cut_tiles(
     picture: np.ndarray, tile: tuple[int, int], columns: int, count: int
 ) -> np.ndarray:
-    """Cut planes that lie side by side, row after row, into a stack.
+    """Cut planes that lie side by side, row after row, into (count, height, width).
 
-    Shape (count, height, width).
+    ValueError: the picture does not hold so many.
     """
     height, width = tile
-    return np.stack(
-        [
-            picture[
-                row * height : (row + 1) * height, column * width : (column + 1) * width
-            ]
-            for row, column in (divmod(number, columns) for number in range(count))
-        ]
-    )
+    rows = -(-count // columns)
+    if min(height, width, columns, count) < 1:
+        raise ValueError("no tiles")
+    whole = picture[: rows * height, : columns * width]
+    tiles = whole.reshape(rows, height, columns, width).swapaxes(1, 2)
+    return tiles.reshape(-1, height, width)[:count]
 
 
 def write_stack(path: Path, volume: Volume) -> None:
     """Write a stack as OME-TIFF with its own kind of numbers, names and sizes."""
-    import tifffile
+    from napari_sparsessp.io.ome import OmeMetadata, write_ome_tiff
 
-    sizes: dict[str, Any] = {}
-    for axis, size in zip("ZYX", volume.voxel_size or (), strict=False):
-        sizes |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
-    with tifffile.TiffWriter(path, ome=True) as tif:
-        tif.write(
-            np.asarray(volume.array),
-            photometric="minisblack",
-            metadata={
-                "axes": volume.axes,
-                "Name": volume.name,
-                "Channel": {"Name": list(volume.channel_names)},
-                **sizes,
-            },
-        )
+    names, array = volume.channel_names, volume.array
+    about = OmeMetadata(volume.axes, names, volume.voxel_size, name=volume.name)
+    write_ome_tiff(path, array, about, array.dtype)
 
 
 def _grey(paths: Sequence[Path]) -> np.ndarray:
@@ -460,8 +431,6 @@ def _picture(path: Path) -> tuple[np.ndarray, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG",)) as image:
-                if image.width * image.height > _MOST_PIXELS:
-                    raise _unexpected(path, "a picture that is far too large")
                 image.load()
                 pixels = np.asarray(image)
                 text = str(image.info.get("Description", ""))

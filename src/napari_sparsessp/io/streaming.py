@@ -28,6 +28,7 @@ from napari_sparsessp.io.ome import (
     write_ome_tiff,
 )
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
+from napari_sparsessp.io.zarr_reading import METADATA
 from napari_sparsessp.prediction.blending import StreamBlend
 from napari_sparsessp.prediction.engine import Writer
 from napari_sparsessp.prediction.plan import Plan
@@ -55,20 +56,18 @@ _NOT_THE_NUMBERS = {
 """Fields of a request that change no voxel, or that the header has more exactly."""
 
 _WORDS = {
-    "input": "the input",
-    "model": "the model",
-    "channels": "the structures",
-    "package": "the version of napari-sparsessp",
-    "device": "the device",
-    "precision": "the precision",
-    "image": "the kind of output",
+    "format": "version of napari-sparsessp",
+    "package": "version of napari-sparsessp",
+    "image": "kind of output",
+    "channels": "structures",
 }
 
 
 class PredictionWriter(Writer):
-    """Stream a prediction into one image, and resume it after any accident.
+    """Stream a prediction into one image; a context, at whose end others may write.
 
-    A context, at whose end others may write.
+    OutputError: as `check_output`; another process writes this output; or something
+    unfinished is there and neither `resume` nor `overwrite` says what to do with it.
 
     Parameters
     ----------
@@ -79,12 +78,6 @@ class PredictionWriter(Writer):
         Resume an unfinished result of this name, where there is one.
     ngff
         ``0.5`` or ``0.4``: version of the OME-Zarr.
-
-    Raises
-    ------
-    OutputError
-        As `check_output`; another process writes this output; or something unfinished
-        is there and neither `resume` nor `overwrite` says what to do with it.
     """
 
     def __init__(
@@ -409,14 +402,12 @@ def _header_of(
 
 def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
     """Name what differs between two runs; "" where nothing does."""
-    for name in ("format", "package"):
+    for name in (*_WORDS, "input", "model"):
         if there.get(name) != here[name]:
-            return _WORDS["package"]
-    for name in ("image", "input", "model", "channels", "device", "precision"):
+            return f"the {_WORDS.get(name, name)}"
+    for name in ("device", "precision"):
         if there.get(name) != here[name]:
-            was, now = there.get(name), here[name]
-            named = isinstance(was, str) and name in ("device", "precision")
-            return f"{_WORDS[name]} ({was} there, {now} now)" if named else _WORDS[name]
+            return f"the {name} ({there.get(name)} there, {here[name]} now)"
     was, now = there.get("request") or {}, here["request"]
     for name in sorted(now.keys() | was.keys()):
         if was.get(name) != now.get(name):
@@ -434,13 +425,9 @@ def _fingerprint(volume: Volume) -> dict[str, Any]:
         "origin": list(volume.origin),
         "name": Path(volume.source).name or volume.name,
     }
-    path = Path(volume.source) if volume.source else None
-    if path is not None and path.is_dir():
-        path = next((p for p in map(path.joinpath, _OF_ZARR) if p.exists()), None)
-    if path is not None and path.is_file():
-        facts = path.stat()
-        about |= {"bytes": facts.st_size, "modified": facts.st_mtime_ns}
+    path = Path(volume.source)
+    for file in (path, *(path / name for name in METADATA)):
+        if volume.source and file.is_file():
+            facts = file.stat()
+            return about | {"bytes": facts.st_size, "modified": facts.st_mtime_ns}
     return about
-
-
-_OF_ZARR = ("zarr.json", ".zattrs", ".zgroup")

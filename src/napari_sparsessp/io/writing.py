@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.files import commit, place_of, remove, user_path
+from napari_sparsessp.files import beside, commit, place_of, remove, user_path
 from napari_sparsessp.io.ome import (
     OmeMetadata,
     read_ome_tiff_provenance,
@@ -112,7 +112,7 @@ def write_prediction(
     # The ending comes last, so that a left-over of a killed process is seen for what
     # it is, and is no image to any program.
     place = place_of(path)
-    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    partial = beside(place, f"{os.getpid()}.partial")
     try:
         metadata = OmeMetadata(
             result_volume.axes,

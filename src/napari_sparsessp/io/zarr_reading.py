@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.calibration import Calibration, Source, choose_scene, from_ngff
+from napari_sparsessp.volume import listed_names
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -44,16 +45,20 @@ _CODE = ("pickle", "json2", "msgpack2")
 def open_zarr(path: Path, scene: str | int | None) -> Source:
     """Open an image of an OME-Zarr folder."""
     group, attributes, image = _open_group(path)
-    if is_series(path):
-        names = _series(path)
+    plate = isinstance(image, Mapping) and image.get("plate")
+    if plate or is_series(path):
+        names = _fields(path, plate) if plate else _series(path)
+        if plate and scene is None and len(names) > 1:
+            raise InputError(
+                f"{path.name} is a plate of {len(names)} fields (row/column/field); "
+                f"choose one as the scene: {listed_names(names, len(names))}"
+            )
         index = choose_scene(names, scene)
         source = open_zarr(series_folder(path, names[index]), None)
         return replace(source, scene=names[index] if len(names) > 1 else "")
     if not isinstance(image, Mapping) or "multiscales" not in image:
-        plate = isinstance(image, Mapping) and "plate" in image
         raise InputError(
-            f"{path.name} is {'a plate' if plate else 'no image'}; give the folder of "
-            "one OME-Zarr image"
+            f"{path.name} is no image; give the folder of one OME-Zarr image"
         )
     scales = image["multiscales"]
     if not isinstance(scales, list) or not scales:
@@ -126,6 +131,17 @@ def _series(path: Path) -> tuple[str, ...]:
     if not names:
         raise _odd(path, "it holds no image")
     return names
+
+
+def _fields(path: Path, plate: Any) -> tuple[str, ...]:
+    """Names of a plate's images: row/column/field."""
+    names = []
+    for well in (str(well["path"]) for well in plate["wells"]):
+        image = _open_group(series_folder(path, well))[2]
+        names += [f"{well}/{field['path']}" for field in image["well"]["images"]]
+    if not names:
+        raise _odd(path, "it is a plate without images")
+    return tuple(names)
 
 
 def _open_group(path: Path) -> tuple[Any, Any, Any]:

@@ -41,6 +41,15 @@ Structure = Annotated[
 """Structure ids name channels, layers and files."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ModelId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+
+Scaling = Literal["robust", "zscore", "none"]
+SCALINGS: dict[Scaling, str] = {
+    "robust": "z-score of the measured planes, extremes left out",
+    "zscore": "z-score of the measured planes",
+    "none": "none",
+}
+"""How an input may be scaled, in words."""
 
 _SAME_IN_THE_NETWORK = (
     "topology",
@@ -128,7 +137,7 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: Annotated[int, Field(alias="schema", ge=1, le=SCHEMA)] = SCHEMA
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+    id: ModelId
     version: str
     name: str
     licence: str
@@ -159,7 +168,7 @@ class ModelCard(BaseModel):
     # without the most extreme values, by plain mean and standard deviation, or not at
     # all
     normalisation: str
-    scaling: Literal["robust", "zscore", "none"] = "robust"
+    scaling: Scaling = "robust"
     trained_on: str
     # Stacks that it learned from, by `napari_sparsessp.volume.content_hash`
     training_images: tuple[Digest, ...] = ()

@@ -5,6 +5,7 @@ Listing and finding read headers only and never load torch.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ DEFAULT_MODEL = "colony-3to2d"
 
 WEIGHTS_NAME = "model.safetensors"
 CARD_NAME = "card.json"
+
+TRAINING_IMAGES = "training_images.json"
+"""Beside the shipped models: content hashes of the real stacks that each has seen."""
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +84,19 @@ def card_of(path: Path) -> ModelCard:
             f"model file {weights} has no card, so nothing tells how to use it; "
             "save it again with napari_sparsessp.save_model"
         )
-    return parse_card(text, str(path))
+    card = parse_card(text, str(path))
+    if weights.parent == shipped_folder() and not card.training_images:
+        return card.model_copy(update={"training_images": _seen_by(card.id)})
+    return card
+
+
+def _seen_by(model_id: str) -> tuple[str, ...]:
+    """Return the training images of a shipped model, whose card is older than these."""
+    try:
+        text = (shipped_folder() / TRAINING_IMAGES).read_text(encoding="utf-8")
+    except OSError:
+        return ()
+    return tuple(json.loads(text).get(model_id, ()))
 
 
 # List and find ----------------------------------------------------------------------
@@ -364,12 +380,11 @@ def write_card(folder: Path, card: ModelCard) -> None:
 
 def build_empty(card: ModelCard, path: Path) -> torch.nn.Module:
     """Build the network of a card without weights: on the meta device, at no cost."""
-    import torch
-
     from napari_sparsessp.networks import NetworkConfig, build_network
+    from napari_sparsessp.networks.layers import without_values
 
     try:
-        with torch.device("meta"):
+        with without_values():
             return build_network(NetworkConfig.model_validate(card.network))
     except (
         # A card that is no network of ours fails wherever it first makes no sense.

@@ -299,8 +299,11 @@ def count_cost(
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    with torch.no_grad(), torch.device("meta"):
+    from napari_sparsessp.networks.layers import without_values
+
+    with without_values():
         network = build_network(config).eval()
+    with torch.no_grad(), torch.device("meta"):
         x = torch.empty(1, config.inputs, config.planes, *size)
         with FlopCounterMode(display=False) as counter:
             network(x, structures)

@@ -4,13 +4,38 @@ Folding (SparseSSP, section 3) keeps features that have their channels last in m
 so: a convolution in another layout than its neighbours costs a copy each time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from napari_sparsessp.errors import InputError
+
+_ON_VALUES = {"normal_", "uniform_", "mul", "mul_", "__imul__", "sub", "copy_"}
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leave out what changes values: on the meta device it imports `torch._dynamo`."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if name in _ON_VALUES:
+            return args[0] if args else kwargs["tensor"]
+        return (torch.empty if name == "rand" else func)(*args, **kwargs)
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Build networks on the meta device: names and shapes, in no time and memory."""
+    with torch.device("meta"), _Unfilled():
+        yield
+
 
 CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -30,6 +55,15 @@ def asks_onednn(x: torch.Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.is_available()
     )
+
+
+def draw_weights(weight: torch.Tensor, deviation: float) -> None:
+    """Draw from a normal distribution; not on the meta device.
+
+    There is nothing to draw there, and torch would load its compiler for it: seconds.
+    """
+    if not weight.is_meta:
+        nn.init.normal_(weight, std=deviation)
 
 
 class Convolution(nn.Module):
@@ -61,7 +95,7 @@ class Convolution(nn.Module):
         self.padding = tuple((size - 1) // 2 for size in sizes)
         self.weight = nn.Parameter(torch.empty(outputs, inputs, *sizes))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        nn.init.normal_(self.weight, std=self.weight[0].numel() ** -0.5)
+        draw_weights(self.weight, self.weight[0].numel() ** -0.5)
         self.gain = nn.Parameter(torch.full((outputs,), gain)) if standardised else None
         if not standardised:
             with torch.no_grad():
@@ -115,7 +149,7 @@ class TransposedConvolution(nn.Module):
         self.stride = tuple(stride)
         self.weight = nn.Parameter(torch.empty(inputs, outputs, *stride))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        nn.init.normal_(self.weight, std=inputs**-0.5)
+        draw_weights(self.weight, inputs**-0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         transposed = TRANSPOSED[self.dimension]

@@ -17,7 +17,11 @@ from napari_sparsessp.networks.conditioning import (
     code_length,
 )
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.layers import Convolution, TransposedConvolution
+from napari_sparsessp.networks.layers import (
+    Convolution,
+    TransposedConvolution,
+    without_values,
+)
 from napari_sparsessp.networks.network import Network, View
 from napari_sparsessp.networks.stages import (
     Decoder,
@@ -202,7 +206,7 @@ def merge(network: "UNet", task: int) -> "UNet":
     changes: dict[str, Any] = {"conditioning": "multihead", "outputs": 1}
     if folds:
         changes |= {"norm": "none", "bias": True}
-    with torch.device("meta"):
+    with without_values():
         twin = UNet(config.model_copy(update=changes))
     weights: dict[str, torch.Tensor] = {}
     for name, module in network.named_modules():

@@ -1,6 +1,9 @@
 """Choose device and precision, and find how much memory is free."""
 
+import functools
+import importlib
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +118,12 @@ def loaded_torch() -> Any | None:
     torch = sys.modules.get("torch")
     spec = getattr(torch, "__spec__", None)
     return None if getattr(spec, "_initializing", torch is None) else torch
+
+
+def load_meanwhile() -> None:
+    """Load torch in a thread, while a file is opened and a request is checked."""
+    load = functools.partial(importlib.import_module, "torch")
+    threading.Thread(target=load, name="load-torch", daemon=True).start()
 
 
 def planned_device(wanted: str) -> str:

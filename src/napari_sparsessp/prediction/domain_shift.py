@@ -5,12 +5,14 @@ it invents. So a few traits of the measured planes are held against the range
 that they had in what the model learned from, which its card keeps.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
 from napari_sparsessp.models.card import ModelCard, Range
+from napari_sparsessp.prediction.normalisation import padding_value, probes
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import inside
 from napari_sparsessp.resampling import resample_yx
@@ -29,8 +31,8 @@ MOST_CLIPPED = 0.01
 """Share of pixels at the darkest or the brightest value; no light that was recorded
 within the camera's range comes near it."""
 
-STRONGEST_BLOCKS = 1.25
-"""Steps at every eighth pixel over the others; 1 but for chance without compression."""
+STRONGEST_BLOCKS = 1.2
+"""Steps at every eighth pixel over the others; 1 without compression."""
 
 SIDE = 128
 """Pixels of a window on the model's grid; smaller fields are one window."""
@@ -49,8 +51,11 @@ BANDS = {
 }
 """Cycles/µm."""
 
-_BLOCK = 8
-"""Pixels of the blocks that JPEG cuts an image into."""
+_BLOCK, _FEWEST_BLOCKS = 8, 3
+"""Pixels of the blocks that JPEG cuts an image into, and how many there must be."""
+
+_SURE = 3.5
+"""Standard errors."""
 
 _QUIET = 1e-12
 
@@ -130,7 +135,12 @@ _OTHER_LIGHT = {
 SEEN = "this stack was used to train the model; its scores say nothing about new cells"
 
 
-def check(plan: Plan) -> tuple[str, ...]:
+def was_trained_on(card: ModelCard, volume: Volume) -> bool:
+    """Whether a model learned from this very stack (one channel)."""
+    return bool(card.training_images) and content_hash(volume) in card.training_images
+
+
+def check(plan: Plan, *, padded: bool = False) -> tuple[str, ...]:
     """Describe in what an image is unlike the data that the model learned from.
 
     Sentences: what, how far, what it may mean and what to do; none for a model whose
@@ -139,12 +149,10 @@ def check(plan: Plan) -> tuple[str, ...]:
     InputError: the image is damaged.
     """
     card = plan.card
-    seen: tuple[str, ...] = ()
-    if card.training_images and content_hash(plan.volume) in card.training_images:
-        seen = (SEEN,)
+    seen = (SEEN,) if was_trained_on(card, plan.volume) else ()
     if not card.familiarity:
         return seen
-    traits, distance = measure(plan)
+    traits, distance = measure(plan, padded=padded)
     unlike = _outside(traits, distance, card.familiarity)
     sentences = [_sentence(*trait, card) for trait in unlike]
     return (
@@ -153,7 +161,7 @@ def check(plan: Plan) -> tuple[str, ...]:
     )
 
 
-def measure(plan: Plan) -> tuple[dict[str, float], float]:
+def measure(plan: Plan, *, padded: bool = False) -> tuple[dict[str, float], float]:
     """Measure the traits of a plan's measured planes, as its model would see them.
 
     And the distance in µm of the measured planes that were compared; 0 of one plane.
@@ -166,8 +174,13 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
     for time in plan.times or (None,):
         volume = plan.volume if time is None else plan.volume.time(time)
         flat = []
+        padding = None
+        if padded:
+            padding = padding_value(volume.planes(probes(view.planes)))
         for piece in _pieces(volume, [view.planes[k] for k in used], plan):
             finite = np.isfinite(piece)
+            if padding is not None:
+                finite &= piece != padding
             mean = piece[finite].mean() if finite.any() else 0
             flat.append(piece if finite.all() else np.where(finite, piece, mean))
         if any(np.ptp(piece) > 0 for piece in flat):  # the first that is not blank
@@ -211,15 +224,21 @@ def _pieces(volume: Volume, planes: list[int], plan: Plan) -> list[np.ndarray]:
 
 def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
     """Compare the channel's name with the model's modality."""
-    words = " ".join(volume.channel_names).lower().replace("-", "").split()
-    for light, known in _OTHER_LIGHT.items():
-        if light != card.modality and any(word in known for word in words):
-            return [
-                f"the channel is called {volume.channel_names[0]!r}, and {card.id} "
-                f"learned from {card.modality}: if it is {light}, what is predicted "
-                "means nothing; choose the transmitted-light channel"
-            ]
-    return []
+    light = light_named(" ".join(volume.channel_names))
+    if light in ("", card.modality):
+        return []
+    return [
+        f"the channel is called {volume.channel_names[0]!r}, and {card.id} "
+        f"learned from {card.modality}: if it is {light}, what is predicted "
+        "means nothing; choose the transmitted-light channel"
+    ]
+
+
+def light_named(name: str) -> str:
+    """Return how a channel was recorded, by its name; "" where that does not say."""
+    words = set(re.findall("[a-z0-9]+", name.lower().replace("-", "")))
+    lights = (light for light, known in _OTHER_LIGHT.items() if words & set(known))
+    return next(lights, "")
 
 
 def _recording(traits: dict[str, float]) -> list[str]:
@@ -356,21 +375,36 @@ def recording_traits(pieces: Sequence[np.ndarray]) -> dict[str, float]:
     """Measure what the file says of the way the image was recorded."""
     values = np.concatenate([piece.reshape(-1) for piece in pieces])
     ends = [float((values == end).mean()) for end in (values.min(), values.max())]
+    blocks = min(_block_steps(pieces, axis) for axis in (-1, -2))
     # A single darkest pixel is at an end of any image.
-    traits = {"saturated": max(ends)}
-    for axis in (-1, -2):
-        total, count = np.zeros((2, _BLOCK))
-        for piece in pieces:
-            step = np.abs(np.diff(piece, axis=axis))
-            along = step.mean(tuple(k for k in range(3) if k != 3 + axis))
-            place = np.arange(len(along)) % _BLOCK
-            total += np.bincount(place, along, minlength=_BLOCK)
-            count += np.bincount(place, minlength=_BLOCK)
-        if count.min() >= 2 and total.sum() > 0:
-            mean = total / count
-            steps = [mean[k] / np.delete(mean, k).mean() for k in range(_BLOCK)]
-            traits["blocks"] = max(traits.get("blocks", 0.0), *map(float, steps))
-    return traits
+    return {"saturated": max(ends), "blocks": blocks}
+
+
+def _block_steps(pieces: Sequence[np.ndarray], axis: int) -> float:
+    """Return the steps at one place in eight over those beside them; 1 if by chance.
+
+    In a small field some place is the highest by chance, and what is periodic is high
+    at several places: JPEG's blocks are surely high, at one, and along both axes.
+    """
+    if min(piece.shape[axis] for piece in pieces) < _BLOCK:
+        return 1.0
+    rises, places = [], []
+    for piece in pieces:
+        steps = np.abs(np.diff(piece, axis=axis))
+        along = steps.mean(tuple(k for k in range(3) if k != 3 + axis))
+        beside = (along[:-2] + along[2:]) / 2
+        rises.append((along[1:-1] - beside) / max(along.mean(), _QUIET))
+        places.append(np.arange(1, len(along) - 1) % _BLOCK)
+    rise, place = np.concatenate(rises), np.concatenate(places)
+    count = np.bincount(place, minlength=_BLOCK)
+    if count.min() < _FEWEST_BLOCKS:
+        return 1.0
+    second, first = np.argsort(np.bincount(place, rise, minlength=_BLOCK) / count)[-2:]
+    own, next_, rest = rise[place == first], rise[place == second], rise[place != first]
+    over = own.mean() - rest.mean()
+    error = np.hypot(*(part.std(ddof=1) / len(part) ** 0.5 for part in (own, rest)))
+    sure = over > _SURE * error and own.mean() - next_.mean() > over / 2
+    return 1 + float(over) if sure else 1.0
 
 
 def _spectrum(

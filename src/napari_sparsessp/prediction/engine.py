@@ -22,11 +22,7 @@ from napari_sparsessp.prediction.device import wake_device
 from napari_sparsessp.prediction.domain_shift import check
 from napari_sparsessp.prediction.inference import Inference
 from napari_sparsessp.prediction.input_stack import InputStack, read_stack
-from napari_sparsessp.prediction.normalisation import (
-    BlankImage,
-    Normalisation,
-    left_out_note,
-)
+from napari_sparsessp.prediction.normalisation import BlankImage, Normalisation
 from napari_sparsessp.prediction.plan import Plan, fit_to_machine, plan_prediction
 from napari_sparsessp.prediction.report import (
     ModelId,
@@ -38,6 +34,7 @@ from napari_sparsessp.prediction.report import (
     mean_scores,
     peak_memory_mb,
     planned_memory,
+    scaling_notes,
 )
 from napari_sparsessp.prediction.request import PredictionRequest, changed
 from napari_sparsessp.prediction.scoring import Scorer
@@ -358,6 +355,7 @@ def output_volume(planned: Planned) -> Volume:
         plan.origin,
         name=plan.volume.name,
         source=plan.volume.source,
+        placed=plan.volume.placed,
     )
 
 
@@ -434,7 +432,8 @@ class _Run:
         if not blend.finished:
             stack = self._read(slot, time)
             if self.loaded is None:
-                self.unfamiliar = check(plan)
+                padded = stack is not None and stack.normalisation.padding > 0
+                self.unfamiliar = check(plan, padded=padded)
                 self.loaded = clock.perf_counter() - self.began
                 device, precision = self.inference.device, self.inference.precision
                 yield Started(str(device), precision, self.unfamiliar, self.done_before)
@@ -453,9 +452,11 @@ class _Run:
                 visible = plan.on_model_grid(seen[1])
             index = next_tile(wanted, plan.tiles, visible)
             rest = blend.choices(after=index)
-            following = next_tile(rest, plan.tiles, visible) if rest else index
             if stack is not None:
-                stack.following = plan.tiles[following]
+                stack.following = None
+                if rest:
+                    following = next_tile(rest, plan.tiles, visible)
+                    stack.following = plan.tiles[following]
             yield from self._tile(stack, blend, index, shown)
         self._close()
         blend.finish()
@@ -505,7 +506,9 @@ class _Run:
         noted = self.writer.scaling(slot)
         if noted is not None and not noted.std:
             return None
-        known = None if noted is None else Normalisation(noted.mean, noted.std)
+        known = None
+        if noted is not None:
+            known = Normalisation(noted.mean, noted.std, padding=noted.padding)
         try:
             self.stack = stack = read_stack(self.plan, time, self.progress, known)
         except BlankImage:
@@ -516,7 +519,12 @@ class _Run:
             return None
         if noted is None:
             scale = stack.normalisation
-            scaling = Scaling(mean=scale.mean, std=scale.std, left_out=stack.left_out)
+            scaling = Scaling(
+                mean=scale.mean,
+                std=scale.std,
+                left_out=stack.left_out,
+                padding=scale.padding,
+            )
             self.writer.note_scaling(slot, scaling)
         return stack
 
@@ -540,23 +548,8 @@ class _Run:
         plan, writer = self.plan, self.writer
         slots = range(len(plan.times or (0,)))
         scalings = [scale for scale in map(writer.scaling, slots) if scale is not None]
-        times: Sequence[int | None] = plan.times or (None,)
-        notes = [*self.scorer.notes, *self.inference.notes]
-        pairs = list(zip(times, scalings, strict=False))
-        left_out = left_out_note({time: one.left_out for time, one in pairs if one.std})
-        notes += [left_out] if left_out else []
-        blank = [str(time) for time, scale in pairs if not scale.std]
-        if len(blank) == len(pairs):
-            raise BlankImage(
-                "every time point is blank, so there is nothing to predict from; check "
-                "that the right channel and file were chosen"
-            )
-        if blank:
-            which = f"time point{'s' * (len(blank) > 1)} {', '.join(blank)}"
-            notes.append(
-                f"{len(blank)} of {len(pairs)} time points show nothing and are left "
-                f"blank (NaN): {which}"
-            )
+        scaled = scaling_notes(scalings, plan.times)
+        notes = [*self.scorer.notes, *self.inference.notes, *scaled]
         return Report(
             package=__version__,
             model=ModelId(id=self.model.card.id, sha256=self.model.sha256),

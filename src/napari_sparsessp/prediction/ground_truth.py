@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from napari_sparsessp.prediction.normalisation import Survey, empty_planes, plane_list
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.prediction.normalisation import (
+    Survey,
+    beyond,
+    empty_planes,
+    padding_value,
+    plane_list,
+    probes,
+)
 from napari_sparsessp.volume import Volume, as_float32
 
 FAR = 10.0
@@ -21,6 +29,10 @@ the resolution lights its neighbours: it is never taken for one."""
 USUAL = 0.5
 """Share of the other planes with the value of an empty one, from which on it is what
 the background of this truth is, as after subtraction of one."""
+
+LABELS = 0.9
+"""Share of neighbouring pixels above 0 that are equal in label images and masks; noise
+makes those of a camera differ."""
 
 Pixels = tuple[np.ndarray, np.ndarray, np.ndarray]  # y, x and value
 
@@ -33,40 +45,55 @@ class TruthSurvey:
     hot: int = 0  # Pixels that now have the median of their neighbours
     empty: tuple[int, ...] = ()  # Planes, saturated ones included
     blank: bool = False  # All of it is one value
+    padding: float = 0.0  # Share that is padding of one value at the border, now NaN
+    mask: bool = False  # Objects of one value on 0: no brightness, but a foreground
 
 
 def survey_truth(truth: Volume) -> TruthSurvey:
     """Replace hot pixels of a truth (ZYX), and leave out planes that show nothing.
 
-    Each plane is read once; a lazy truth stays lazy, one in memory is copied. It is
-    returned as it is where nothing was found.
+    Each plane is read once, three of them twice; a lazy truth stays lazy, one in memory
+    is copied. It is returned as it is where nothing was found. InputError: it is a
+    label image.
     """
     depth, height, width = truth.shape
-    survey = Survey((depth, height, width))
-    suspects = {}
+    padding = padding_value(truth.planes(probes(range(depth))))
+    survey = Survey((depth, height, width), padding=padding)
+    suspects, pairs = {}, np.zeros((depth, 2))
     for number in range(depth):
         plane = truth.planes([number])[0]
         survey.add(number, 0, plane)
         suspects[number] = _suspects(plane)
+        pairs[number] = _equal_pairs(plane)
     samples = survey.sampled()
     empty = tuple(k for k in empty_planes(samples) if not _usual(samples, k))
     inner = np.concatenate([x for k, x in enumerate(samples) if k not in empty])
     inner = inner[np.isfinite(inner)]
     if not inner.size or np.ptp(inner) == 0:
         return TruthSurvey(truth, blank=True)
+    equal, shown = np.delete(pairs, empty, 0).sum(0)
+    if equal > LABELS * shown:
+        if len(np.unique(inner[inner > 0])) > 1:
+            raise InputError(
+                "it is a label image, whose numbers are no brightness; give the "
+                "fluorescence that it was made from, or a mask of 0 and 1 to score the "
+                "foreground"
+            )
+        return TruthSurvey(truth, mask=True)
     usual = float(np.ptp(np.percentile(inner, (1, 99))))
     hot: dict[int, Pixels] = {}
     for number, (y, x, far, near, level) in suspects.items():
         chosen = (far > FAR * np.maximum(near, usual)) & (usual > 0)
         if number not in empty and chosen.any():
             hot[number] = y[chosen], x[chosen], level[chosen]
-    if not hot and not empty:
+    if not hot and not empty and not survey.padding:
         return TruthSurvey(truth)
-    array: Any = _Cleaned(truth, hot, empty)
+    array: Any = _Cleaned(truth, hot, empty, survey.inside)
     if isinstance(truth.array, np.ndarray):
         array = array[:, :, :]
     count = sum(len(y) for y, _, _ in hot.values())
-    return TruthSurvey(truth.with_(array=array), count, empty)
+    cleaned = truth.with_(array=array)
+    return TruthSurvey(cleaned, count, empty, padding=survey.padding)
 
 
 def survey_note(name: str, surveys: Mapping[int | None, TruthSurvey]) -> str | None:
@@ -79,10 +106,14 @@ def survey_note(name: str, surveys: Mapping[int | None, TruthSurvey]) -> str | N
         )
     if planes := plane_list({time: one.empty for time, one in surveys.items()}):
         words.append(f"{planes}, empty or saturated, not scored")
+    if most := max(survey.padding for survey in surveys.values()):
+        words.append(f"padding of one value ({most:.1%} of it) not scored")
+    if any(survey.mask for survey in surveys.values()):
+        words.append("a mask: where objects are is scored, not how bright they are")
     blank = [str(time) for time, survey in surveys.items() if survey.blank]
     if blank:
         points = "time points" if len(blank) > 1 else "time point"
-        words.append(f"blank at {points} {', '.join(blank)}, not scored there")
+        words.append(f"nothing at {points} {', '.join(blank)}, not scored there")
     return f"the truth of {name}: {'; '.join(words)}" if words else None
 
 
@@ -93,15 +124,22 @@ class _Cleaned:
     ndim = 3
 
     def __init__(
-        self, truth: Volume, hot: dict[int, Pixels], empty: tuple[int, ...]
+        self,
+        truth: Volume,
+        hot: dict[int, Pixels],
+        empty: tuple[int, ...],
+        inside: np.ndarray,
     ) -> None:
         self.shape, self.chunks = truth.shape, truth.chunks
         self._truth, self._hot, self._empty = truth, hot, empty
+        self._inside = inside
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> np.ndarray:
         numbers = range(self.shape[0])[key[0]]
         values = as_float32(self._truth.region(numbers, *key[1:])).copy()
+        columns = slice(*key[2].indices(self.shape[2]))
         for number, part in zip(numbers, values, strict=True):
+            part[beyond(self._inside[number, key[1]], columns)] = np.nan
             if number in self._empty:
                 part[:] = np.nan
             elif number in self._hot:
@@ -115,8 +153,8 @@ class _Cleaned:
 
 def _suspects(plane: np.ndarray) -> tuple[np.ndarray, ...]:
     """Rows, columns, distance from the median, that of the neighbours, their median."""
-    look = plane[np.isfinite(plane)]
-    look = look[:: max(1, look.size // 4096)]
+    look = plane.reshape(-1)[:: max(1, plane.size // 4096)]
+    look = look[np.isfinite(look)]
     low, middle, high = np.percentile(look, (1, 50, 99)) if look.size else np.zeros(3)
     y, x = np.nonzero(np.abs(plane - middle) > FAR * (high - low))
     if len(y) > 0.01 * plane.size + 4:  # no outliers any more
@@ -133,6 +171,18 @@ def _suspects(plane: np.ndarray) -> tuple[np.ndarray, ...]:
     )
     level = np.median(beside, axis=0)
     return y, x, np.abs(plane[y, x] - middle), np.abs(level - middle), level
+
+
+def _equal_pairs(plane: np.ndarray) -> tuple[int, int]:
+    """Count neighbours that are the same whole number above 0, and all above 0.
+
+    In 64 of a plane's rows, which tell enough.
+    """
+    rows = plane[:: max(1, len(plane) // 64)]
+    left, right = rows[:, :-1], rows[:, 1:]
+    shown = left > 0
+    equal = shown & (left == right) & (left == np.rint(left))
+    return int(equal.sum()), int(shown.sum())
 
 
 def _usual(samples: list[np.ndarray], number: int) -> bool:

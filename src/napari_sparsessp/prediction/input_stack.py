@@ -9,7 +9,7 @@ is kept as far as memory allows, for the tiles to the right and below.
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,10 @@ from napari_sparsessp.prediction.normalisation import (
     BlankImage,
     Normalisation,
     Survey,
+    beyond,
     normalised,
+    padding_value,
+    probes,
 )
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import Tile, inside
@@ -108,10 +111,11 @@ def read_stack(
         plan.model_shape[1:],
     )
     read = _read_whole if _fits(plan, volume) else _read_by_region
+    padded = known is None or known.padding > 0  # or nothing is known of it yet
     if plan.request.normalisation is not None:
         known = Normalisation(*plan.request.normalisation)
     try:
-        pixels, scale = read(plan, volume, lateral, progress, known)
+        pixels, scale = read(plan, volume, lateral, progress, known, padded=padded)
     except InputError as error:
         if time is None:
             raise
@@ -133,17 +137,20 @@ def _read_whole(
     lateral: LateralResampling,
     progress: Progress,
     known: Normalisation | None,
+    *,
+    padded: bool,
 ) -> "tuple[Pixels, Normalisation]":
     planes = volume.planes(plan.view.planes)
     count, height, width = planes.shape
-    survey = Survey((count, height, width), plan.card.scaling)
+    value = padding_value(planes[probes(range(count))]) if padded else None
+    survey = Survey((count, height, width), plan.card.scaling, value)
     bad = {}
     for index, plane in enumerate(planes):
         where = survey.add(index, 0, plane)
         if where is not None:
             bad[index] = where
     _check_invalid(plan, survey.invalid, height * width)
-    scale = known or survey.result()
+    scale = replace(known or survey.result(), padding=survey.padding)
     size = _padded(plan)
     padding = [(0, b - a) for a, b in zip(lateral.size, size, strict=True)]
     result = np.empty((count, *size), np.float32)
@@ -164,20 +171,27 @@ def _read_by_region(
     lateral: LateralResampling,
     progress: Progress,
     known: Normalisation | None,
+    *,
+    padded: bool,
 ) -> "tuple[Pixels, Normalisation]":
     planes = plan.view.planes
     source = DecodedPlanes(volume, planes, _share(plan) // KEPT_PART)
     height, width = volume.shape[-2:]
-    survey = Survey((len(planes), height, width), plan.card.scaling)
+    value = None
+    if padded and 4 * height * width <= max(AT_ONCE, _share(plan)):
+        value = padding_value(volume.planes([k])[0] for k in probes(planes))
+    survey = Survey((len(planes), height, width), plan.card.scaling, value)
     whole_numbers = np.dtype(volume.array.dtype).kind in "bui"
-    if known is None or not whole_numbers:
+    if known is None or not whole_numbers or value is not None:
         for plane, row, values in source.bands():
             progress(plane, len(planes), "reading")
             survey.add(plane, row, values)
     _check_invalid(plan, survey.invalid, height * width)
-    scale = known or survey.result()
-    mask = bool(survey.invalid.any())
-    return Pixels(lateral, scale, source, mask=mask), scale
+    scale = replace(known or survey.result(), padding=survey.padding)
+    mask = bool(survey.invalid.any() or survey.padding)
+    pixels = Pixels(lateral, scale, source, mask=mask)
+    pixels.inside = survey.inside
+    return pixels, scale
 
 
 def _share(plan: Plan) -> int:
@@ -209,7 +223,7 @@ def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
     where = int(np.argmax(invalid > 0))
     raise InputError(
         f"the image has {int(invalid.sum())} NaN or infinite values, first in plane "
-        f"{plan.view.planes[where]}; mend the file, or ask to mask them "
+        f"{plan.view.planes[where]}; repair the file, or ask to mask them "
         "(--mask-invalid)"
     )
 
@@ -383,6 +397,7 @@ class Pixels:
         self._reader = ThreadPoolExecutor(1, "read-ahead")
         self._coming: Future[_Area] | None = None
         self._block = block
+        self.inside: np.ndarray | None = None  # As `Survey` has it, to read by region
 
     def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         """Return a part of some measured planes, (k, h, w) float32; read only."""
@@ -446,7 +461,8 @@ class Pixels:
         padding = [(0, a.stop - b.stop) for a, b in zip(area, (y, x), strict=True)]
         new = [plane for plane in planes if plane not in known]
         assert self.source is not None
-        read = self.source.parts(new, *self._lateral.source(y, x))
+        rows, columns = self._lateral.source(y, x)
+        read = self.source.parts(new, rows, columns)
         for index, plane in enumerate(planes):
             if plane in known:
                 assert last is not None
@@ -455,7 +471,10 @@ class Pixels:
                     mask[index] = last.mask[known.index(plane)]
                 continue
             raw = next(read)
-            if mask is not None and (bad := ~np.isfinite(raw)).any():
+            bad = ~np.isfinite(raw)
+            if self.inside is not None:
+                bad |= beyond(self.inside[plane, rows], columns)
+            if mask is not None and bad.any():
                 raw = np.where(bad, np.float32(scale.mean), raw)
                 spread = self._lateral(bad.astype(np.float32), (y, x)) > 0
                 mask[index] = np.pad(spread, padding, mode="edge")

@@ -33,6 +33,14 @@ DARK = 0.05
 level lies outside what they hold: the shutter was closed, or nearly all is saturated.
 """
 
+PADDING = 0.002, 0.5
+"""Share of a plane that one value fills from the border inwards where a stack was
+shifted, rotated or stitched. More is rather the background of a few objects."""
+
+CLIFF = 0.05
+"""Step at the edge of padding, at least, in the width of the image's own values. Light
+that fades into darkness, or glares into saturation, has none."""
+
 FINEST = 64
 """Steps of a 32-bit number, at least, in one deviation of the values."""
 
@@ -51,6 +59,7 @@ class Normalisation:
     std: float
     # Which of the measured planes are empty or saturated: they took no part
     left_out: tuple[int, ...] = ()
+    padding: float = 0.0  # Share that is padding of one value at the border
 
 
 class Survey:
@@ -59,9 +68,16 @@ class Survey:
     In whatever parts and order it comes, the numbers are the same to the bit.
     """
 
-    def __init__(self, shape: tuple[int, int, int], scaling: str = "robust") -> None:
-        self._shape = shape
-        self._scaling = scaling
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        scaling: str = "robust",
+        padding: float | None = None,  # Its value, from `padding_value`
+    ) -> None:
+        self._shape, self._scaling, self._padding = shape, scaling, padding
+        # Columns of each row between which the image lies
+        self.inside = np.zeros((*shape[:2], 2), np.int64)
+        self.inside[..., 1] = shape[2]
         total = math.prod(shape)
         self._step = max(1, total // SAMPLE)
         self._sample = np.full(-(-total // self._step), np.nan, np.float32)
@@ -70,13 +86,15 @@ class Survey:
         """NaN and infinite values in each plane."""
 
     def add(self, plane: int, row: int, values: np.ndarray) -> np.ndarray | None:
-        """Count whole rows of a plane."""
+        """Count whole rows of a plane; return which pixels show nothing, if any."""
         values = np.ascontiguousarray(as_float32(values))
-        finite = np.isfinite(values)
-        bad = None
-        if not finite.all():
-            bad = ~finite
-            self.invalid[plane] += int(bad.sum())
+        bad = ~np.isfinite(values)
+        self.invalid[plane] += int(bad.sum())
+        if self._padding is not None:
+            spans = image_spans(values, self._padding)
+            self.inside[plane, row : row + len(values)] = spans
+            bad |= beyond(spans, slice(0, values.shape[1]))
+        if bad.any():
             values = np.where(bad, np.float32(np.nan), values)
         _, height, width = self._shape
         before = (plane * height + row) * width
@@ -85,7 +103,13 @@ class Survey:
         self._sample[first : first + len(picked)] = picked
         if self._rows is not None:
             self._rows.add(plane, row, values)
-        return bad
+        return bad if bad.any() else None
+
+    @property
+    def padding(self) -> float:
+        """Share of the stack that is padding."""
+        total = math.prod(self._shape)
+        return (total - int(np.diff(self.inside).sum())) / total
 
     def result(self) -> Normalisation:
         """Mean and deviation of what was counted, all of the stack."""
@@ -106,8 +130,8 @@ class Survey:
                 "differences are lost in 32-bit numbers; subtract that level first"
             )
         if self._scaling == "none":
-            return Normalisation(0.0, 1.0)
-        return Normalisation(mean, std, left_out)
+            return Normalisation(0.0, 1.0, padding=self.padding)
+        return Normalisation(mean, std, left_out, self.padding)
 
     def sampled(self) -> list[np.ndarray]:
         """Return some values of each plane; NaN where invalid."""
@@ -148,6 +172,49 @@ def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
             or low > max(bounds[1] for bounds in others)
         )
     return tuple(index for index, is_flat in enumerate(flat) if is_flat)
+
+
+def padding_value(planes: Iterable[np.ndarray]) -> float | None:
+    """Return the value with which whole planes are padded at their border, if any."""
+    for plane in planes:
+        border = np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
+        values, counts = np.unique(border[np.isfinite(border)], return_counts=True)
+        if not len(values):
+            continue
+        value = float(values[counts.argmax()])
+        outside = beyond(image_spans(plane, value), slice(0, plane.shape[1]))
+        grown = np.pad(outside, 1)
+        grown = grown[2:, 1:-1] | grown[:-2, 1:-1] | grown[1:-1, 2:] | grown[1:-1, :-2]
+        edge, rest = plane[grown & ~outside], plane[~outside]
+        rest = rest[np.isfinite(rest)]
+        enough = max(16, PADDING[0] * plane.size) <= outside.sum()
+        if not enough or outside.mean() > PADDING[1] or not edge.size or not rest.size:
+            continue
+        width = float(np.ptp(np.percentile(rest, (1, 99))))
+        cliff = float(np.nanmedian(np.abs(edge - value)))
+        if np.mean(rest == value) < 0.01 and cliff > CLIFF * width > 0:
+            return value
+    return None
+
+
+def image_spans(rows: np.ndarray, padding: float) -> np.ndarray:
+    """Return (n, 2) columns between which rows show anything but padding."""
+    shown, width = rows != padding, rows.shape[1]
+    first, last = shown.argmax(1), width - shown[:, ::-1].argmax(1)
+    # A single pixel at an end may have that value by chance.
+    first, last = np.where(first < 2, 0, first), np.where(last > width - 2, width, last)
+    return np.stack([first, np.where(shown.any(1), last, first)], axis=1)
+
+
+def beyond(spans: np.ndarray, columns: slice) -> np.ndarray:
+    """Return which pixels of rows lie outside of what they show."""
+    place = np.arange(columns.start, columns.stop)
+    return (place < spans[:, :1]) | (place >= spans[:, 1:])
+
+
+def probes(numbers: Sequence[int]) -> list[int]:
+    """Choose the first, the middle and the last, in which padding is looked for."""
+    return sorted({numbers[0], numbers[len(numbers) // 2], numbers[-1]})
 
 
 def plane_list(by_time: Mapping[int | None, Iterable[int]]) -> str:

@@ -138,7 +138,7 @@ def plan_prediction(
     shape = (*(() if times is None else (len(times),)), channels, *grid.shape)
     flat = card.z_projection != "none"
     checked, aligned = check_truth(
-        truth or {}, structures, volume, sampling, grid, flat=flat
+        truth or {}, structures, volume, sampling, grid, times, flat=flat
     )
     work = _workload(card, request, sampling, volume, model_shape, shape, len(checked))
     work = _on_device(work, request, stored)
@@ -272,9 +272,9 @@ def _notes(
     bare = [name for name in structures if name not in card.uncertainty]
     if request.uncertainty and bare:
         yield (
-            f"the deviation of {', '.join(bare)} is the bare spread over eight turns: "
-            f"{card.id} has no calibration for it, and true errors are several times "
-            "larger; read it as more or less sure, not as an amount"
+            f"the deviation of {', '.join(bare)} is the bare spread over 8 rotations "
+            f"and flips: {card.id} has no calibration for it, and true errors are "
+            "several times larger; read it as more or less sure, not as an amount"
         )
 
 

@@ -1,7 +1,7 @@
 """The report of a run: what was done, how fast, how good."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sparsessp.prediction.memory import MemoryPlan
+from napari_sparsessp.prediction.normalisation import BlankImage, left_out_note
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 
@@ -49,6 +50,7 @@ class Scaling(_Frozen):
     mean: float
     std: float
     left_out: tuple[int, ...] = ()
+    padding: float = 0.0  # Share of the input that is padding of one value
 
 
 class PlannedMemory(_Frozen):
@@ -102,6 +104,36 @@ class Report(BaseModel):
         content = self.model_dump(mode="json", by_alias=True)
         del content["structures"]
         return content
+
+
+def scaling_notes(
+    scalings: Sequence[Scaling], times: Sequence[int] | None
+) -> list[str]:
+    """Describe what of the input took no part, by its time points.
+
+    InputError: nothing did.
+    """
+    slots: Sequence[int | None] = times or (None,)
+    pairs = list(zip(slots, scalings, strict=False))
+    blank = [str(time) for time, scale in pairs if not scale.std]
+    if blank and len(blank) == len(pairs):
+        raise BlankImage(
+            "every time point is blank, so there is nothing to predict from; check "
+            "that the right channel and file were chosen"
+        )
+    notes = [left_out_note({time: one.left_out for time, one in pairs if one.std})]
+    if most := max((scale.padding for _, scale in pairs), default=0.0):
+        notes.append(
+            f"{'up to ' * (len(pairs) > 1)}{most:.1%} of the image is padding of one "
+            "value at its border: it took no part in the normalisation and is NaN in "
+            "the prediction"
+        )
+    if blank:
+        notes.append(
+            f"{len(blank)} of {len(pairs)} time points show nothing and are left blank "
+            f"(NaN): time point{'s' * (len(blank) > 1)} {', '.join(blank)}"
+        )
+    return [note for note in notes if note]
 
 
 def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:

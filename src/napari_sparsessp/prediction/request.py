@@ -37,6 +37,9 @@ class PredictionRequest(BaseModel):
         Path of the image or name of the layer; for the record.
     channel, scene
         Name or index of the transmitted-light channel and of the scene.
+    axes
+        Letters for the file's axes in their stored order, such as ``"ZYX"``, where it
+        calls them otherwise.
     time
         Time points as a Python slice, for example ``"0:3"`` or ``"2"``.
     model
@@ -86,6 +89,7 @@ class PredictionRequest(BaseModel):
     input: str = ""
     channel: str | int | None = None
     scene: str | int | None = None
+    axes: str | None = None
     time: str | None = None
     model: str = "default"
     topology: str | None = None

@@ -6,13 +6,16 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Volume, even_step
 
 RATIO_TOLERANCE = 0.1
 """Share by which a given ratio may differ from the one that the voxel size means."""
 
 LARGEST_FACTOR = 100.0
 """Pixels further than this from the model's are in another unit."""
+
+CAMERA_FACTOR = 8.0
+"""A file's pixels that are larger by this are a camera's, before any objective."""
 
 PIXEL_TOLERANCE = 2.0
 """Pixels further than this factor from the model's get a warning."""
@@ -33,7 +36,7 @@ def plan_sampling(
     card: ModelCard, volume: Volume, request: PredictionRequest
 ) -> Sampling:
     """Find measured planes and pixel size, or say why they contradict."""
-    warnings: list[str] = []
+    warnings = list(volume.notes)
     voxel = request.voxel_size or volume.voxel_size
     step = voxel[0] if voxel else None
     pixel = voxel[1:] if voxel else volume.pixel_size
@@ -47,7 +50,7 @@ def plan_sampling(
             "the image is one plane: depth is guessed from it alone; image at least "
             "two planes for a stack that can be trusted"
         )
-    view = _view(card, volume.sizes["Z"], step, request, warnings)
+    view = _view(card, volume, step, request, warnings)
     known = pixel is not None
     if pixel is None:
         pixel = card.voxel_size[1:]
@@ -67,6 +70,13 @@ def plan_sampling(
             f"pixels of {own:g} µm cannot be meant for model {card.id}, which was "
             f"made for {model:g} µm; correct the voxel size"
         )
+    if request.voxel_size is None and own > CAMERA_FACTOR * model:
+        raise InputError(
+            f"the file says pixels of {own:g} µm, so that the result would have "
+            f"{factor**2:.0f} times as many as the image: this looks like the pixel of "
+            "the camera, without the objective; divide it by the magnification and "
+            "give --voxel-size Z,Y,X, or give it as it is to insist"
+        )
     if factor > PIXEL_TOLERANCE:
         warnings.append(
             f"pixels of {own:g} µm in {axis} are far from the {model:g} µm that "
@@ -85,12 +95,23 @@ def plan_sampling(
 
 def _view(
     card: ModelCard,
-    n_planes: int,
+    volume: Volume,
     step: float | None,
     request: PredictionRequest,
     warnings: list[str],
 ) -> SparseView:
-    dense = card.voxel_size[0]
+    dense, n_planes = card.voxel_size[0], volume.sizes["Z"]
+    if (
+        volume.plane_z
+        and even_step(volume.plane_z[0]) is None
+        and not request.voxel_size
+    ):
+        if request.simulate_sparse or request.ratio is not None:
+            raise InputError(
+                "the planes are not evenly spaced, so that no single ratio fits them; "
+                "leave ratio and simulation out, or say a voxel size for all of them"
+            )
+        return SparseView.from_heights(volume.plane_z[0], dense)
     if request.simulate_sparse:
         return _simulated(n_planes, step, dense, request, warnings)
     if request.phase:

@@ -115,10 +115,11 @@ def check_truth(
     volume: Volume,
     sampling: Sampling,
     grid: Grid,
+    times: Sequence[int] | None = None,
     *,
     flat: bool = False,
 ) -> tuple[dict[str, Volume], list[str]]:
-    """Place each truth in space."""
+    """Place each truth in space and time; `times` are those that are predicted."""
     placed, notes = {}, []
     for name, stack in truth.items():
         if name not in structures:
@@ -131,17 +132,15 @@ def check_truth(
                 f"the truth of {name} has several channels; name one of: "
                 f"{', '.join(stack.channel_names) or stack.axes}"
             )
-        if "T" in stack.axes and stack.sizes["T"] != volume.sizes.get("T"):
-            raise InputError(
-                f"the truth of {name} has {stack.sizes['T']} time points, the input "
-                f"{volume.sizes.get('T', 1)}; give as many"
-            )
+        stack = _in_time(stack, name, volume, times or ())
         if flat and stack.sizes["Z"] > 1:
             raise InputError(
                 f"the truth of {name} has {stack.sizes['Z']} planes and the prediction "
                 "is a projection of one; give the truth's maximum projection"
             )
         found = _placed(stack, name, volume, sampling, grid)
+        found, note = found.beside(volume)
+        notes += [note] if note else []
         if flat and found.voxel_size:
             # A projection lies nowhere in z: it stands for the whole stack.
             found = found.with_(
@@ -151,6 +150,39 @@ def check_truth(
         notes += check_alignment(found, grid, name)
         placed[name] = found
     return placed, notes
+
+
+def _in_time(stack: Volume, name: str, volume: Volume, times: Sequence[int]) -> Volume:
+    """Give a truth the time points of the input.
+
+    It has all, those that are predicted, or as many fewer as its longer interval says:
+    what lies between them is NaN.
+    """
+    total = volume.sizes.get("T", 1)
+    count = stack.sizes.get("T", total)
+    if count == total:
+        return stack
+    if count == len(times):
+        order = [times.index(time) if time in times else 0 for time in range(total)]
+        return stack.with_(array=stack.array[order])
+    every = round(total / count) if count < total else 0
+    asked = (stack.time_step or 0) / (volume.time_step or math.inf)
+    if every > 1 and abs(asked - every) < 0.1 and count == -(-total // every):
+        import dask.array as da
+
+        array = da.asarray(stack.array).astype(np.float32)
+        lacking = da.full((1, *array.shape[1:]), np.nan, np.float32)
+        order = [count if time % every else time // every for time in range(total)]
+        return stack.with_(array=da.concatenate([array, lacking])[order])
+    ask = "cut the truth to them"
+    if every:
+        ask = (
+            "say which have one: predict those alone, for example every "
+            f"{every}th by time 0::{every}"
+        )
+    raise InputError(
+        f"the truth of {name} has {count} time points, the input {total}; {ask}"
+    )
 
 
 def _placed(
@@ -193,11 +225,11 @@ def align_truth(
     for name, volume in truth.items():
         stack = _at_time(volume, time)
         read = stack.with_(array=stack.planes(range(stack.shape[0])))
-        survey = survey_truth(read)
-        note(name, survey)
-        if survey.blank and time is not None:
-            continue  # the other time points are scored
         try:
+            survey = survey_truth(read)
+            note(name, survey)
+            if survey.blank and time is not None:
+                continue  # the other time points are scored
             aligned[name] = zscore_truth(onto_grid(survey.truth, grid))
         except InputError as error:
             raise InputError(f"truth of {name}: {error}") from error

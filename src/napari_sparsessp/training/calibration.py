@@ -23,7 +23,8 @@ from napari_sparsessp.prediction.domain_shift import (
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.uncertainty import fit_calibration
-from napari_sparsessp.training.patches import Pair, PatchRecipe, cut_patch
+from napari_sparsessp.training.pairs import Pair
+from napari_sparsessp.training.patches import PatchRecipe, cut_patch
 from napari_sparsessp.volume import Volume
 
 STACKS = 4

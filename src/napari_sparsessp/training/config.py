@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_sparsessp.errors import InputError, invalid_field
 from napari_sparsessp.files import read_yaml, user_path
-from napari_sparsessp.models.card import Positive
+from napari_sparsessp.models.card import Count, ModelId, Positive, Scaling
 from napari_sparsessp.networks import NetworkConfig
 
 Extent = Annotated[int, Field(ge=8, le=4096)]
@@ -85,7 +85,7 @@ class Recipe(_Part):
     clutter: NonNegative = 0.4
     thin: Share = 0.1  # share of patches whose stack ends inside the window
     # How stacks are normalised; that of the model that is fine-tuned.
-    scaling: Literal["robust", "zscore", "none"] = "robust"
+    scaling: Scaling = "robust"
 
     @model_validator(mode="before")
     @classmethod
@@ -104,7 +104,6 @@ class Recipe(_Part):
 
 
 LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
-Count = Annotated[int, Field(ge=1)]
 Ratio = Annotated[int, Field(ge=1, le=64)]
 Line = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
 Depth = Annotated[int, Field(ge=8, le=512)]
@@ -118,7 +117,7 @@ DEFAULT_VOXEL = (0.29, 0.29, 0.29)
 class ModelSection(_Part):
     """Name of the new model, and its card beside the scores."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+    id: ModelId
     name: Line | None = None  # for people; the id where left out
     # Ids in the order of the outputs; those of the model that is fine-tuned, or of the
     # data, where left out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,7 +16,13 @@ from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.checkpoints import saved_step
 from napari_sparsessp.training.config import Pairs, Simulated, Validation
-from napari_sparsessp.training.pairs import Label, PairReader, by_stack, read_labels
+from napari_sparsessp.training.pairs import (
+    Label,
+    Pair,
+    PairReader,
+    by_stack,
+    read_labels,
+)
 from napari_sparsessp.training.resolve import ResolvedConfig
 from napari_sparsessp.training.split import StackShape, stack_parts
 from napari_sparsessp.volume import Volume
@@ -23,7 +30,6 @@ from napari_sparsessp.volume import Volume
 if TYPE_CHECKING:
     from napari_sparsessp.simulation.pool import ColonyJob, PooledColony
     from napari_sparsessp.training.distributed import Group
-    from napari_sparsessp.training.patches import Pair
 
 HELD_OUT_SEEDS = 2**32
 """Added to the seed of colonies for validation: no fresh one ever comes so far."""
@@ -42,13 +48,16 @@ class TrainingData:
 
 
 def split_pairs(
-    pairs: Sequence[Pair], splits: Sequence[str], validation: Validation
+    pairs: Sequence[Pair], validation: Validation
 ) -> tuple[list[Pair], list[Pair]]:
     """Divide stacks, or each stack, into training and validation."""
-    shapes = [
-        StackShape(pair.name, pair.labels, pair.looks.shape[1:], split)
-        for pair, split in zip(pairs, splits, strict=True)
-    ]
+    shapes = []
+    for pair in pairs:
+        depth, height, width = pair.looks.shape[1:]
+        outputs = tuple(f"{label:04}" for label in pair.labels)  # they sort as numbers
+        shapes.append(
+            StackShape(pair.name, outputs, (depth, height, width), pair.split)
+        )
     learn: list[Pair] = []
     judge: list[Pair] = []
     for pair, parts in zip(pairs, stack_parts(shapes, validation), strict=True):
@@ -141,10 +150,10 @@ def read_stacks(
     training: list[Pair] = []
     judging: list[Pair] = []
     if colonies is not None and not colonies.simulated.fresh:
-        training, judging = split_pairs(*colonies.fixed(), validation)
+        training, judging = split_pairs(colonies.fixed(), validation)
     if labels:
         pairs = _read_pairs(resolved, labels, structures, words, progress, warn)
-        more, kept = split_pairs(*pairs, validation)
+        more, kept = split_pairs(pairs, validation)
         share = resolved.config.data.pairs and resolved.config.data.pairs.share
         if share and more:
             # So often that patches of the pairs are this share of all.
@@ -164,31 +173,21 @@ def _read_pairs(
     words: list[str],
     progress: Progress,
     warn: Callable[[str], None],
-) -> tuple[list[Pair], list[str]]:
-    """Read real pairs through the cache; return them with their splits."""
-    from napari_sparsessp.training.patches import Pair
-
+) -> list[Pair]:
+    """Read real pairs through the cache."""
     source = resolved.config.data.pairs
     assert source is not None
     cache = resolved.config.out / "cache"
     reader = PairReader(cache, resolved.voxel_size, resolved.scaling, warn, source.crop)
     wanted = [label for label in labels if label.structure in structures]
-    cached = reader.read(wanted, progress)
-    pairs = []
-    for stack in cached:
-        names = [name for name in structures if name in stack.targets]
-        masks = [stack.masks.get(name) for name in names] if stack.masks else []
-        targets = [stack.targets[name] for name in names]
-        rows = tuple(structures.index(name) for name in names)
-        light = stack.signal[None]
-        pairs.append(Pair(light, targets, rows, masks, stack.name, stack.digest))
-    counts = {name: sum(name in one.targets for one in cached) for name in structures}
-    listed = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    pairs = reader.read(wanted, structures, progress)
+    counts = Counter(structures[label] for pair in pairs for label in pair.labels)
+    listed = ", ".join(f"{name} {counts[name]}" for name in structures if counts[name])
     words.append(
-        f"{len(cached)} stacks of {source.path.name}, with labels of: {listed}; "
+        f"{len(pairs)} stacks of {source.path.name}, with labels of: {listed}; "
         "those kept back for validation included."
     )
-    return pairs, [stack.split for stack in cached]
+    return pairs
 
 
 @dataclass
@@ -206,8 +205,8 @@ class _Colonies:
     def out(self) -> Path:
         return self.resolved.config.out / "colonies"
 
-    def fixed(self) -> tuple[list[Pair], list[str]]:
-        """Open a pool, simulated before where a number is given, with its splits."""
+    def fixed(self) -> list[Pair]:
+        """Open a pool, simulated before where a number is given."""
         from napari_sparsessp.simulation.pool import open_pool
 
         simulated = self.simulated
@@ -220,12 +219,13 @@ class _Colonies:
             raise InputError(
                 f"{folder} holds no simulated colony; check data.simulated.pool"
             )
-        splits = [*[""] * len(training), *["validation"] * len(validation)]
+        pairs = [self._pair(colony) for colony in training]
+        pairs += [self._pair(colony, "validation") for colony in validation]
         self.words.append(
-            f"{len(splits)} simulated hiPSC colonies (napari_sparsessp.simulation), "
+            f"{len(pairs)} simulated hiPSC colonies (napari_sparsessp.simulation), "
             "those kept back for validation included."
         )
-        return [self._pair(colony) for colony in [*training, *validation]], splits
+        return pairs
 
     def fresh(
         self, fixed: Sequence[Pair], closing: ExitStack
@@ -276,10 +276,8 @@ class _Colonies:
             str(folder), self.simulated.shape, self.simulated.looks, device
         )
 
-    def _pair(self, colony: PooledColony) -> Pair:
+    def _pair(self, colony: PooledColony, split: str = "") -> Pair:
         """Make a colony a pair with the labels of the wanted structures."""
-        from napari_sparsessp.training.patches import Pair
-
         known = list(CATALOGUE)
         wanted = [name for name in self.structures if name in known]
         return Pair(
@@ -287,4 +285,5 @@ class _Colonies:
             [colony.fluorescence[known.index(name)] for name in wanted],
             tuple(self.structures.index(name) for name in wanted),
             name=f"colony {colony.seed}",
+            split=split,
         )

@@ -23,9 +23,9 @@ from napari_sparsessp.tasks import Cancelled, Progress, no_progress
 from napari_sparsessp.training.checkpoints import Position, RunFolder
 from napari_sparsessp.training.distributed import Group
 from napari_sparsessp.training.losses import make_loss, project
+from napari_sparsessp.training.pairs import Pair
 from napari_sparsessp.training.patches import (
     Batch,
-    Pair,
     PatchRecipe,
     RenewedPairs,
     batches,

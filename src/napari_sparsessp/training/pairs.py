@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -113,6 +114,8 @@ def read_labels(
         if not images:
             raise InputError(f"folder {path} holds no image; check data.pairs.path")
         return [Label(image, signal, image, target, name) for image in images]
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is a pipe or a device; check data.pairs.path")
     given = {"signal": signal, "target": target, "structure": structure}
     labels = _of_csv(path, root or path.parent, given)
     _check_files(labels, path)
@@ -160,9 +163,7 @@ def _of_csv(path: Path, root: Path, given: Mapping[str, Channel | None]) -> list
             "data.pairs.path"
         ) from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} is no CSV in UTF-8 or UTF-16; export it again"
-        ) from error
+        raise InputError(f"{path} is no CSV in UTF-8; export it again") from error
     for name in ("path", "signal", "target"):
         if name not in columns and (name == "path" or given[name] is None):
             raise InputError(
@@ -290,19 +291,25 @@ def write_list(labels: Sequence[Label], path: Path) -> Path:
 
 
 @dataclass(frozen=True, eq=False)
-class CachedPair:
-    """One stack with its labels, memory-mapped on the model's pixels.
+class Pair:
+    """One specimen to learn from, arrays possibly memory-mapped."""
 
-    float16, but for what is not normalised.
-    """
+    looks: np.ndarray  # (V, D, H, W) transmitted-light stacks of it, each z-scored
+    # (D, H, W), or (1, H, W) for a projection; each z-scored. NaN does not count.
+    targets: Sequence[np.ndarray]
+    # Which of the network's outputs each target is; all in order where left out.
+    outputs: tuple[int, ...] | None = None
+    # (D, H, W) or (1, H, W) for each target, true where it counts; empty where all of
+    # them count everywhere.
+    masks: Sequence[np.ndarray | None] = ()
+    name: str = ""  # what a person calls it
+    digest: str = ""  # of a real stack's light: `napari_sparsessp.volume.content_hash`
+    split: str = ""  # ``train``, ``validation`` or empty
 
-    name: str
-    signal: np.ndarray  # (D, H, W) normalised
-    # Structure to (D, H, W) or (1, H, W), z-scored; NaN does not count
-    targets: Mapping[str, np.ndarray]
-    masks: Mapping[str, np.ndarray]  # of those structures that have one
-    split: str  # ``train``, ``validation`` or empty
-    digest: str  # of the transmitted light: `napari_sparsessp.volume.content_hash`
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Output of the network for each target."""
+        return tuple(range(len(self.targets))) if self.outputs is None else self.outputs
 
 
 class PairReader:
@@ -326,39 +333,43 @@ class PairReader:
         self._warned: set[str] = set()
 
     def read(
-        self, labels: Sequence[Label], progress: Progress = no_progress
-    ) -> list[CachedPair]:
-        """Read all labels but those of the test split."""
+        self,
+        labels: Sequence[Label],
+        structures: Sequence[str],
+        progress: Progress = no_progress,
+    ) -> list[Pair]:
+        """Read all labels but those of the test split; `structures` are the outputs."""
         stacks, pairs = by_stack(labels), []
         for group in stacks:
-            pairs.append(self._pair(group))
+            pairs.append(self._pair(group, structures))
             progress(len(pairs), len(stacks), "reading stack")
         return pairs
 
-    def _pair(self, labels: list[Label]) -> CachedPair:
-        first = labels[0]
-        splits = {label.split for label in labels}
-        if len(splits) > 1:
+    def _pair(self, labels: list[Label], structures: Sequence[str]) -> Pair:
+        first, name = labels[0], labels[0].path.name
+        if len({label.split for label in labels}) > 1:
             raise InputError(
-                f"{first.path.name} is in several splits; give all its lines the same"
+                f"{name} is in several splits; give all its lines the same"
             )
+        labels = sorted(labels, key=lambda label: structures.index(label.structure))
+        for one, other in pairwise(labels):
+            if one.structure == other.structure:
+                raise InputError(f"{name} has {one.structure} twice; remove one line")
         signal = self._array(first.path, first.signal, "signal", first.path)
-        targets: dict[str, np.ndarray] = {}
-        masks: dict[str, np.ndarray] = {}
+        targets: list[np.ndarray] = []
+        masks: list[np.ndarray | None] = []
         for label in labels:
-            if label.structure in targets:
-                raise InputError(
-                    f"{first.path.name} has {label.structure} twice; remove one line"
-                )
             target = self._array(label.path_target, label.target, "target", first.path)
             _check_shape(label.path_target, target, signal, first.path)
-            targets[label.structure] = target
+            targets.append(target)
+            masks.append(None)
             if label.mask is not None:
-                mask = self._array(label.mask, None, "mask", first.path)
+                masks[-1] = mask = self._array(label.mask, None, "mask", first.path)
                 _check_shape(label.mask, mask, signal, first.path)
-                masks[label.structure] = mask
+        outputs = tuple(structures.index(label.structure) for label in labels)
         digest = self._digest(first)
-        return CachedPair(first.path.name, signal, targets, masks, first.split, digest)
+        light = signal[None]
+        return Pair(light, targets, outputs, masks, name, digest, first.split)
 
     def _digest(self, label: Label) -> str:
         """Return the hash of the light, before any crop; kept beside the cache."""
@@ -444,14 +455,15 @@ class PairReader:
         if kind == "mask":
             return (resample_yx(planes > 0, pixel, grid) >= 0.5).astype(np.uint8)
         if not np.isfinite(planes).all():
-            raise InputError("it has NaN or infinite values; mend the file")
+            raise InputError("it has NaN or infinite values; repair the file")
         if kind == "target":
             survey = survey_truth(volume)
-            if note := survey_note(Path(volume.source).name, {None: survey}):
-                self._warn_once(note)
             planes = survey.truth.planes(range(len(planes)))
             # Last of all: what a score is measured in. Empty planes are NaN.
-            return zscore_truth(resample_yx(planes, pixel, grid)).astype(np.float16)
+            scored = zscore_truth(resample_yx(planes, pixel, grid))
+            if note := survey_note(Path(volume.source).name, {None: survey}):
+                self._warn_once(note)
+            return scored.astype(np.float16)
         scale = normalise(planes, self.scaling)
         resampled = resample_yx(planes, pixel, grid)
         if self.scaling == "none":

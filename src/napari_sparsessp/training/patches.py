@@ -16,27 +16,7 @@ import torch
 
 from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.sparse import SparseView
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """One specimen to learn from, arrays possibly memory-mapped."""
-
-    looks: np.ndarray  # (V, D, H, W) transmitted-light stacks of it, each z-scored
-    # (D, H, W), or (1, H, W) for a projection; each z-scored. NaN does not count.
-    targets: Sequence[np.ndarray]
-    # Which of the network's outputs each target is; all in order where left out.
-    outputs: tuple[int, ...] | None = None
-    # (D, H, W) or (1, H, W) for each target, true where it counts; empty where all of
-    # them count everywhere.
-    masks: Sequence[np.ndarray | None] = ()
-    name: str = ""  # what a person calls it
-    digest: str = ""  # of a real stack's light: `napari_sparsessp.volume.content_hash`
-
-    @property
-    def labels(self) -> tuple[int, ...]:
-        """Output of the network for each target."""
-        return tuple(range(len(self.targets))) if self.outputs is None else self.outputs
+from napari_sparsessp.training.pairs import Pair
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, invalid_field
 from napari_sparsessp.files import atomic_write, output_errors
-from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.card import ModelCard, Scaling
 from napari_sparsessp.models.library import DEFAULT_MODEL, read_card, user_folder
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.structures import CATALOGUE
@@ -54,7 +54,7 @@ class ResolvedConfig:
     config: TrainConfig
     source: ModelCard | None  # of the model that is fine-tuned
     voxel_size: tuple[float, float, float]  # (z, y, x) in µm of the model's grid
-    scaling: str  # how the transmitted light is normalised
+    scaling: Scaling  # how the transmitted light is normalised
 
     @property
     def learning_rate(self) -> float:

@@ -11,11 +11,17 @@ import torch
 from torch import nn
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.card import ModelCard, network_fields, of_training
+from napari_sparsessp.models.card import (
+    SCALINGS,
+    ModelCard,
+    network_fields,
+    of_training,
+)
 from napari_sparsessp.models.library import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.layers import without_values
 from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
@@ -25,7 +31,8 @@ from napari_sparsessp.training.config import FineTune, TrainConfig
 from napari_sparsessp.training.data import TrainingData
 from napari_sparsessp.training.distributed import Group
 from napari_sparsessp.training.loop import Status, TrainingPlan, train
-from napari_sparsessp.training.patches import Pair, PatchRecipe, RenewedPairs
+from napari_sparsessp.training.pairs import Pair
+from napari_sparsessp.training.patches import PatchRecipe, RenewedPairs
 from napari_sparsessp.training.resolve import ResolvedConfig, claim_folder
 from napari_sparsessp.training.validation import Preview, Validator, preview_patch
 
@@ -39,12 +46,6 @@ _OPTIMISER = {
     "batch", "weight_decay", "warm_up", "average", "optimiser", "schedule", "clip",
 }  # fmt: skip
 _CHANGES = {"noise", "gain", "tilt", "clutter", "thin", "turns"}
-
-_SCALING_WORDS = {
-    "robust": "z-score of the measured planes, extremes left out",
-    "zscore": "z-score of the measured planes",
-    "none": "none",
-}
 
 
 def run_training(
@@ -146,7 +147,7 @@ def transfer(
         network.load_state_dict(have)
         return
     # In the same network with another output, what grows is of the structures.
-    with torch.device("meta"):
+    with without_values():
         twin = build_network(config.model_copy(update={"outputs": config.outputs + 1}))
     more = {name: tensor.shape for name, tensor in twin.state_dict().items()}
     shared = [(wanted.index(one), known.index(one)) for one in wanted if one in known]
@@ -258,8 +259,8 @@ def _card(
         patch=patch,
         ratios=resolved.ratios(network),
         modality=modality,
-        normalisation=_SCALING_WORDS[resolved.scaling],
-        scaling=resolved.scaling,  # type: ignore[arg-type]
+        normalisation=SCALINGS[resolved.scaling],
+        scaling=resolved.scaling,
         trained_on=model.trained_on or " ".join([*data.words, *blended, learned]),
         training_images=_training_images(resolved, data),
         limits=_limits(resolved, data),
@@ -280,13 +281,13 @@ def _training_images(resolved: ResolvedConfig, data: TrainingData) -> tuple[str,
 def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
     limits, pairs = list(resolved.config.model.limits), data.training
     if (source := resolved.source) is not None:
-        began = f"Of {source.id}, with which it began: "
+        began = f"Of {source.id}, from which it was fine-tuned: "
         limits += [began + limit for limit in source.limits]
     if len(pairs) <= FEW_STACKS and not isinstance(pairs, RenewedPairs):
         shapes = ["×".join(map(str, pair.looks.shape[1:])) for pair in pairs]
         stacks = "one stack" if len(pairs) == 1 else f"{len(pairs)} stacks"
         limits.append(
-            f"Has learned from {stacks} ({', '.join(shapes)} voxels): other cells, "
+            f"Trained on {stacks} only ({', '.join(shapes)} voxels): other cells, "
             "contrasts, microscopes and magnifications are outside of what it knows."
         )
     labelled = {label for pair in pairs for label in pair.labels}

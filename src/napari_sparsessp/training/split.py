@@ -5,7 +5,7 @@ Patches that overlap, drawn into both parts, would show how well a network remem
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class StackShape:
     """Name, structures and size of a stack before it is read."""
 
     name: str
-    structures: tuple[str, ...] | tuple[int, ...]  # that it shows: ids or outputs
+    structures: tuple[str, ...]  # that it shows
     shape: tuple[int, int, int]  # (D, H, W) on the model's grid
     # ``train``, ``validation`` or ``test`` where the data say it, else empty.
     split: str = ""
@@ -135,13 +135,13 @@ def _why_none(stacks: Sequence[StackShape]) -> str:
 
 
 def kept_stacks(
-    labels: Sequence[Collection[Any]], free: Sequence[bool], validation: Validation
+    labels: Sequence[Collection[str]], free: Sequence[bool], validation: Validation
 ) -> set[int]:
     """Choose a share of the stacks of each structure, at least one of two."""
     rng = np.random.default_rng(validation.seed)
     order = [int(index) for index in rng.permutation(len(labels)) if free[index]]
     kept: set[int] = set()
-    shown: dict[Any, list[int]] = {}
+    shown: dict[str, list[int]] = {}
     for index in order:
         for label in labels[index]:
             shown.setdefault(label, []).append(index)
@@ -159,5 +159,5 @@ def kept_stacks(
     return kept
 
 
-def _labels(stacks: Sequence[StackShape]) -> tuple[list[tuple[Any, ...]], list[bool]]:
+def _labels(stacks: Sequence[StackShape]) -> tuple[list[tuple[str, ...]], list[bool]]:
     return [one.structures for one in stacks], [not one.split for one in stacks]

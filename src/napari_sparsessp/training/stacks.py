@@ -51,8 +51,8 @@ def check_stack(stack: TrainingStack) -> None:
         if field == area and 1 < depth < planes:
             raise InputError(
                 f"the transmitted light of {stack.name} has {depth} planes and {what} "
-                f"{planes}: teaching needs light at every plane that has a truth; use "
-                "the dense stack, sparse ones are made from it while it learns"
+                f"{planes}: training needs a dense bright-field stack; sparse ones "
+                "are made from it"
             )
         if field != area or planes not in (1, depth):
             raise InputError(

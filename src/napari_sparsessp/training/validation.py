@@ -14,7 +14,8 @@ from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.prediction.tiling import window_starts
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.tasks import Progress, no_progress
-from napari_sparsessp.training.patches import Pair, PatchRecipe, cut_patch
+from napari_sparsessp.training.pairs import Pair
+from napari_sparsessp.training.patches import PatchRecipe, cut_patch
 
 FIELD = 256
 """Pixels of the middle of a stack that are scored, at most, in y and in x."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QWidget
@@ -134,11 +135,12 @@ class Dock(QWidget):
 
         `take_layer_changes` says in `refresh` whether they did.
         """
-        follow_layers(self._viewer, self, self._on_layers)
+        follow_layers(self._viewer, self._on_layers)
 
     def _on_layers(self, _event: Any = None) -> None:
-        self._layers_changed = True
-        self.settle()
+        if isalive(self):
+            self._layers_changed = True
+            self.settle()
 
     def take_layer_changes(self) -> bool:
         """Return whether layers have changed since this was asked last."""

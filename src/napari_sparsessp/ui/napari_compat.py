@@ -1,6 +1,5 @@
 """The names of napari that moved, are private, or that its plugin proxy hides."""
 
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -86,20 +85,15 @@ def layer_with_key(viewer: Any, key: str | None) -> Any | None:
     return next((layer for layer in layers if layer_key(layer) == key), None)
 
 
-def follow_layers(viewer: Any, owner: QWidget, slot: Callable[..., None]) -> None:
-    """Call a method when layers come, go, move or are renamed, as long as its owner."""
+def follow_layers(viewer: Any, slot: Callable[..., None]) -> None:
+    """Call a widget's method when layers come, go, move or are renamed.
+
+    The viewer outlives its docks: the method asks `isalive` first. Nothing is called
+    when the widget goes, for it may be collected together with what it would call.
+    """
     events = viewer.layers.events
-    emitters = [events.inserted, events.removed, events.reordered, events.renamed]
-    for emitter in emitters:
+    for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
         emitter.connect(slot)
-    method = weakref.WeakMethod(slot)
-
-    def release(*_: object) -> None:  # the viewer outlives its docks
-        if (living := method()) is not None:
-            for emitter in emitters:
-                emitter.disconnect(living)
-
-    owner.destroyed.connect(release)
 
 
 def plugin_settings() -> Any | None:

@@ -15,12 +15,11 @@ from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.layers.contrast import limits_of, truth_scale
-from napari_sparsessp.ui.layers.metadata import add_to
+from napari_sparsessp.ui.layers.metadata import TRUTH_SUFFIX, add_to
 from napari_sparsessp.ui.layers.opening import prediction_layers
 from napari_sparsessp.ui.layers.reading import layers_of, read_layer
 from napari_sparsessp.ui.layouts.arrangement import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.napari_compat import fit_to_view, layer_key, layer_with_key
-from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.volume import Volume
 
 # Scores are computed here only for images small enough to wait for.

@@ -3,11 +3,6 @@
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def small_networks():
-    """In place of the stand-in that the rest of tests/models uses."""
-
-
 @pytest.fixture
 def imported(tmp_path):
     """`imported(path, **answers)`: the loaded model of an imported checkpoint."""

@@ -154,5 +154,5 @@ def test_other_folders_are_left_to_others_and_images_of_others_open_plainly(tmp_
     write_prediction(path, image, ["stain", "dna"])
     first, second = get_reader(str(path))(str(path))
     assert tuple(first.scale) == (2.0, 0.5, 0.5)
-    assert [first.name, second.name] == ["theirs · stain", "dna"]
+    assert [first.name, second.name] == ["theirs · stain", "theirs · dna"]
     assert file_of(second).channel == 1

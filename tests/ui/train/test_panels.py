@@ -25,10 +25,10 @@ from napari_sparsessp.ui.train.choice import (
     stacks_in,
 )
 from napari_sparsessp.ui.train.form import ModelPanel, NameForm, TrainForm
-from napari_sparsessp.ui.train.planning import in_words_of_the_dock
 from napari_sparsessp.ui.train.split import SplitPanel
 from napari_sparsessp.ui.train.stacks import FilesPanel, PairsPanel
 from napari_sparsessp.ui.train.watch import PatchPreview, TrainWatch
+from napari_sparsessp.ui.widgets.controls import dock_words
 
 
 class Desk:
@@ -192,7 +192,7 @@ def test_a_share_is_asked_for_only_where_it_counts(qtbot, added):
 def test_errors_name_controls_and_no_fields_of_a_config(work, advice):
     with pytest.raises(InputError) as caught:
         work()
-    text = in_words_of_the_dock(str(caught.value))
+    text = dock_words(str(caught.value))
     assert advice in text
     assert not re.search(r"(data|validation|recipe|model)\.[a-z]", text)
 

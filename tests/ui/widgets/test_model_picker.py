@@ -1,8 +1,11 @@
 """Only topologies that a model serves can be chosen; the others say why."""
 
+import numpy as np
 import pytest
+from napari.layers import Image
 from qtpy.QtCore import Qt
 
+from napari_sparsessp.ui.layers.reading import read_layer
 from napari_sparsessp.ui.widgets.card_text import TOPOLOGIES, Quality
 from napari_sparsessp.ui.widgets.model_picker import (
     IMPORT,
@@ -46,6 +49,44 @@ def test_choosing_another_model_of_the_box_is_emitted_once(picker, card):
     assert told == ["mine"]
 
 
+NEURONS = {
+    "id": "neurons",
+    "name": "Neurons",
+    "structures": ("dapi", "map2", "nfh"),
+    "topology": "2d",
+    "modality": "phase contrast",
+    "ratios": (1,),
+    "patch": (13, 192, 192),
+}
+
+
+def test_models_that_fit_the_stack_are_first_and_say_why(picker, card, qtbot):
+    own = card(id="own", topology="3d", structures=("dna",), name="Own")
+    picker.set_cards([card(), card(**NEURONS), own])
+
+    def listed(name, planes=8, others=()):
+        layer = Image(np.zeros((planes, 9, 9)), name=name, contrast_limits=(0, 1))
+        picker.show_fit(read_layer(layer), None, others)
+        return [picker.model_box.itemText(row) for row in range(3)]
+
+    assert [text.split()[0] for text in listed("stack")] == ["Colony", "Neurons", "Own"]
+    assert "fits" not in "".join(listed("stack"))
+    stains = ["a · DAPI · truth", "a · MAP2 · truth", "a · NFH · truth"]
+    first, *others = listed("a · Phase contrast", 13, stains)
+    assert first.endswith("2D · fits: phase contrast, DAPI, MAP2, NFH, 13 planes")
+    assert "fits: phase" not in "".join(others)
+    assert picker.card().id == "colony-3to2d", "the choice is the user's"
+    assert "Neurons fits better: phase contrast" in picker.note.text()
+    with qtbot.waitSignal(picker.changed):
+        picker.model_box.setCurrentIndex(0)
+        picker.model_box.activated.emit(0)
+    assert picker.card().id == "neurons"
+    assert picker.buttons["2d"].isChecked()
+    assert "fits better" not in picker.note.text()
+    assert picker.model_box.currentText() == "Neurons 0.1 · 2D"
+    assert listed("a · Bright-field", others=["a · DNA"])[0].startswith("Own")
+
+
 def test_of_two_models_with_one_id_the_first_counts(picker, card):
     picker.set_cards([card(name="first"), card(id="b"), card(name="second")])
     assert picker.card().name == "first"
@@ -64,12 +105,13 @@ def test_importing_is_offered_also_where_no_model_is(picker, qtbot):
 
 def test_diagrams_say_what_is_to_be_expected_of_them(picker, card):
     picker.set_cards([card(), card(id="flat", topology="2d", name="Flat")])
-    before = picker.buttons["2d"].sizeHint().height()
+    before, picture = picker.buttons["2d"].sizeHint().height(), picker.grab().toImage()
     quality = Quality(0.349, "16 held-out colonies")
     picker.show_prospects({"2d": (quality, 12.3), "3to2d": (None, None)})
     flat = picker.buttons["2d"]
     assert flat.accessibleName() == "Topology 2D, R² 0.35, ≈ 12 s"
     assert flat.sizeHint().height() > before
+    assert picker.grab().toImage() != picture
     assert "measured on 16 held-out colonies" in flat.toolTip()
     assert picker.buttons["3to2d"].accessibleName() == "Topology 3D → 2D"
     real = Quality(0.2, "a field", "real cells, held out")

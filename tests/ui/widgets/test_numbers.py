@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from qtpy.QtCore import QLocale, Qt
 
 from napari_sparsessp import ui
+from napari_sparsessp.ui.widgets.card_text import r2_text, ratios_text
 from napari_sparsessp.ui.widgets.numbers import NumberBox, read_number, write_number
-from napari_sparsessp.ui.widgets.stack_input import InputPanel
+from napari_sparsessp.ui.widgets.stack_input import InputPanel, size_text
 
 LOCALES = ("C", "de_DE", "fr_FR", "hi_IN", "ar_EG")
 
@@ -71,6 +72,13 @@ def test_a_voxel_size_stays_after_return(locale, added, qtbot):
 @pytest.mark.parametrize("text", ["", ",", "0,3,", "1.234,5", "often", "nan"])
 def test_what_is_no_number_is_none(text):
     assert read_number(text) is None
+
+
+def test_labels_are_written_alike(locale):
+    mark = QLocale().decimalPoint()
+    assert r2_text(-0.614) == f"\u22120{mark}61"
+    assert ratios_text((1, 2.5)) == f"r = 1, 2{mark}5"
+    assert size_text((0.29,) * 3) == f"0{mark}29 µm"
 
 
 def test_no_other_field_reads_numbers():

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image
+from napari.layers._source import Source
 
 from napari_sparsessp.ui.layers.reading import read_layer
 from napari_sparsessp.ui.widgets.basic import Mark, MarkDot
@@ -48,6 +50,29 @@ def test_a_size_is_asked_for_where_it_is_unknown_and_corrected_on_demand(panel):
     assert panel.typed_voxel_size() == (1, 0.5, 0.25)
 
 
+def test_a_typed_size_is_applied_to_the_layer_and_the_others_of_its_file(panel):
+    viewer = ViewerModel()
+    light, truth, other = (
+        viewer.add_image(np.zeros((2, 8, 9, 9)), translate=(0, 0, 10, 0))
+        for _ in range(3)
+    )
+    for layer, path in zip(viewer.layers, ("a.tif", "a.tif", "b.tif"), strict=True):
+        layer._source = Source(path=path)
+    panel.set_layers([(str(layer.unique_id), layer.name) for layer in viewer.layers])
+    panel.show_reading(read_layer(light, leading="T"))
+    assert not panel.apply_button.isVisible()
+    panel.type_voxel_size((1.16, 0.5, 0.25))
+    panel.show_reading(read_layer(light, leading="T", voxel_size=(1.16, 0.5, 0.25)))
+    assert panel.apply_button.isVisible()
+    panel.apply_voxel_size(viewer)
+    for layer in (light, truth):
+        assert tuple(layer.scale) == (1, 1.16, 0.5, 0.25)
+        assert tuple(layer.translate) == (0, 0, 5, 0)
+        assert list(map(str, layer.units)) == ["pixel", *["micrometer"] * 3]
+    assert tuple(other.scale) == (1, 1, 1, 1)
+    assert panel.typed_voxel_size() is None
+
+
 def test_a_typed_size_belongs_to_its_layer(panel):
     panel.set_layers([("a", "one"), ("b", "two")])
     panel.type_voxel_size((1, 1, 1))
@@ -74,7 +99,8 @@ def rows(card, shape=(8, 16, 16), channel=None, ratio=None, **changes):
 
 
 def test_a_fitting_stack_is_all_green(card):
-    found = rows(card(), scale=(1.16, 0.29, 0.29), units=UM, ratio=4.0)
+    place = {"scale": (1.16, 0.29, 0.29), "units": UM, "name": "a · Bright-field"}
+    found = rows(card(), ratio=4.0, **place)
     assert [row.mark for row in found] == [Mark.GOOD] * 3
     assert [row.name for row in found] == ["Voxel size", "Planes", "Channel"]
 
@@ -108,7 +134,10 @@ SIZE, PLANES, CHANNEL = range(3)
         (PLANES, (8,), {"ratio": 1.0}, Mark.WARN, "choose r = 8 and simulate it"),
         (PLANES, (1,), {"ratio": 4.0}, Mark.WARN, "fewer planes than the model needs"),
         (CHANNEL, (1,), {"shape": (3, 8, 16, 16)}, Mark.BAD, ""),
-        (CHANNEL, (1,), {"shape": (3, 8, 16, 16), "channel": 1}, Mark.GOOD, ""),
+        (CHANNEL, (1,), {"shape": (3, 8, 16, 16), "channel": 1}, Mark.WAITING, ""),
+        (CHANNEL, (1,), {"name": "a · Phase contrast"}, Mark.WARN, "is phase contrast"),
+        (CHANNEL, (1,), {"name": "phase_1 · Bright field"}, Mark.GOOD, ""),
+        (CHANNEL, (1,), {"name": "stack"}, Mark.WAITING, "does not say"),
     ],
 )
 def test_what_does_not_fit_is_marked_and_advised(card, row, ratios, layer, mark, words):

@@ -119,6 +119,15 @@ def test_a_chosen_truth_outlives_new_layers_and_goes_with_its_own(model):
     assert model.truths() == {}
 
 
+def test_opened_truths_are_those_of_the_structures_in_their_names(model):
+    model.set_layers([("a", "DNA"), ("b", "dna · Bright-field"), ("c", "dna · DNA")])
+    model.take_truths([("b", "dna · Bright-field"), ("c", "dna · Hoechst · truth")])
+    assert model.truths() == {"dna": "c"}
+    model.set_structures(("dapi",))
+    model.take_truths([("b", "recorded by chance · truth")])
+    assert model.truths() == {"dapi": "b"}
+
+
 def test_truth_of_an_unticked_structure_is_not_asked_for(model):
     model.set_layers([("a", "DNA")])
     model.tick(("nucleolus",))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_sparsessp.errors import InputError, ModelError, invalid_field
-from napari_sparsessp.models.card import Positive
+from napari_sparsessp.models.card import ModelId, Positive, Scaling
 from napari_sparsessp.structures import CATALOGUE, structure_id
 
 if TYPE_CHECKING:
@@ -188,12 +188,12 @@ class Answers(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+    id: ModelId
     name: Name
     structures: Annotated[tuple[Name, ...], Field(min_length=1)]
     ratios: Annotated[tuple[Ratio, ...], Field(min_length=1, max_length=20)]
     voxel_size: tuple[Positive, Positive, Positive]
-    scaling: Literal["robust", "zscore", "none"]
+    scaling: Scaling
     modality: Name = "bright-field"
     licence: Name = "not stated in the file; ask its authors"
     citation: Line = ""

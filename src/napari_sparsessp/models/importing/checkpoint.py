@@ -136,17 +136,17 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise _damaged(path, "its directory of contents is cut off") from error
+        raise damaged(path, "its directory of contents is cut off") from error
     except Exception as error:
         # Python's reader meets damaged fields with whatever they make it stumble over.
-        raise _damaged(path, "its directory of contents is unreadable") from error
+        raise damaged(path, "its directory of contents is unreadable") from error
     size = path.stat().st_size
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise _unknown(path, "it is a compressed archive; unpack it first")
     if sum(entry.file_size for entry in entries) > size or any(
         entry.header_offset + entry.file_size > size for entry in entries
     ):
-        raise _damaged(path, "its contents are larger than the file")
+        raise damaged(path, "its contents are larger than the file")
     pickles = [entry for entry in entries if entry.filename.endswith("/data.pkl")]
     if len(pickles) != 1 or len({entry.filename for entry in entries}) != len(entries):
         raise _unknown(path, "it is an archive that torch did not write")
@@ -169,7 +169,7 @@ def _check_pickles(path: Path) -> None:
             raise _hostile(path) from error
         if path.stat().st_size > LARGEST_PICKLE:
             raise _unknown(path, "it does not begin like a torch file") from error
-        raise _damaged(path, "it is not a complete torch file") from error
+        raise damaged(path, "it is not a complete torch file") from error
 
 
 def _load(path: Path, zipped: bool) -> Any:
@@ -195,14 +195,14 @@ def _load(path: Path, zipped: bool) -> Any:
     except pickle.UnpicklingError as error:
         if re.search("unsupported|blocked|disallowed", str(error), re.IGNORECASE):
             raise _hostile(path) from error
-        raise _damaged(path, "it is not a complete torch file") from error
+        raise damaged(path, "it is not a complete torch file") from error
     except MemoryError as error:
         raise ModelError(
             f"checkpoint {path} does not fit into memory; close other programs"
         ) from error
     except Exception as error:
         # A damaged file fails wherever the damage is met, with any kind of error.
-        raise _damaged(path, "it is not a complete torch file") from error
+        raise damaged(path, "it is not a complete torch file") from error
 
 
 def _hostile(path: Path) -> ModelError:
@@ -213,7 +213,8 @@ def _hostile(path: Path) -> ModelError:
     )
 
 
-def _damaged(path: Path, why: str) -> ModelError:
+def damaged(path: Path, why: str) -> ModelError:
+    """Return the error for a file whose bytes make no sense."""
     return ModelError(f"checkpoint {path} is damaged: {why}; get the file again")
 
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from napari_sparsessp.errors import InputError, ModelError, OutputError, invalid_field
 from napari_sparsessp.files import output_errors, user_path
-from napari_sparsessp.models.card import ModelCard, network_fields
+from napari_sparsessp.models.card import SCALINGS, ModelCard, network_fields
 from napari_sparsessp.models.importing.answers import Answers, CheckpointInfo, Source
 from napari_sparsessp.models.importing.checkpoint import COUNTER, check_finite, refusal
 from napari_sparsessp.models.importing.formats import read_source
@@ -40,12 +40,6 @@ TRAINED = {"pytorch_fnet": (64, 64)}
 
 UNKNOWN = "Imported: the file does not say how well it predicts, or on what."
 """A limit of every imported model."""
-
-SCALINGS = {
-    "robust": "z-score of the measured planes, extremes left out",
-    "zscore": "z-score of the measured planes",
-    "none": "none",
-}
 
 
 def import_checkpoint(

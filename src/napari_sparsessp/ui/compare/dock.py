@@ -124,8 +124,8 @@ class CompareDock(Dock):
             self.form.regions.show_measured(Measured(), "")
         if not table.structure() or first:
             truths = self.comparison.truths()  # one with scores and an error, if any
-            ids = table.shown() or self.comparison.predictions()
-            ids = sorted(ids, key=lambda id_: id_ not in truths)
+            ids = list(table.shown() or self.comparison.predictions())
+            ids.sort(key=lambda id_: id_ not in truths)
             table.choose(next(iter(ids), None))
         self.view.offer()
         self._show_structure()

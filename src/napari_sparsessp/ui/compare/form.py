@@ -129,8 +129,9 @@ class TruthChoice:
         {
             "label": "Truth",
             "name": "Truth layer of the chosen structure",
-            "tooltip": "The layer that shows the real structure. Scores, error and "
-            "pictures are computed against it.",
+            "tooltip": "The image layer that shows the real structure; scores, error "
+            "and pictures are computed against it. A Labels layer is no truth, for its "
+            "numbers are no brightness: measure in it below.",
             "none": "none",
         },
     ] = None

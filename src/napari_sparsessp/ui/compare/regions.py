@@ -185,7 +185,7 @@ def _shapes(layer: Any, onto: LayerReading, plane: int) -> Drawn:
             turn = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)[:, None]
             one, other = (yx[1] - yx[0]) / 2, (yx[2] - yx[1]) / 2
             yx = yx.mean(axis=0) + np.cos(turn) * one + np.sin(turn) * other
-        inside = np.stack(polygon(*yx.T, area), axis=-1)
+        inside = np.stack(polygon(yx[:, 0], yx[:, 1], area), axis=-1)
         if len(inside):
             regions[str(number)] = np.insert(inside, 0, z, axis=1)
     return Drawn(regions, tuple(lines))
@@ -300,7 +300,7 @@ def _profile(
 
 
 def _number(value: float | None) -> str:
-    if value is None:
+    if value is None or np.isnan(value):
         return "–"
     text = f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
     return local(text).replace("-", "\u2212")
@@ -402,11 +402,12 @@ class RegionsPanel(QWidget):
         curves = []
         for one in profiles:
             which = f" {one.line}" if len(profiles) > 1 else ""
+            distance = one.distance.tolist()
             if one.true is not None:
-                curves.append(Curve(f"true{which}", one.distance, one.true))
+                curves.append(Curve(f"true{which}", distance, one.true.tolist()))
             name = f"{structure_or_custom(chosen).label}, predicted{which}"
-            points = one.distance, one.predicted, preferences().colour(chosen)
-            curves.append(Curve(name, *points, dashed=True))
+            values, colour = one.predicted.tolist(), preferences().colour(chosen)
+            curves.append(Curve(name, distance, values, colour, dashed=True))
             self.chart.set_labels(f"distance, {one.unit}", "intensity")
         self.chart.setVisible(bool(curves))
         self.chart.set_curves(curves)

@@ -422,6 +422,7 @@ class CompareView(QObject):
         dims = self.layouts.viewer.dims
         self._order = self._order or tuple(dims.order)
         dims.order = _order_of(section, dims.ndim)
+        self.update()  # other cells may fit now
         fit_to_view(self.layouts.viewer)
 
     def show_section(self, *_: object) -> None:

@@ -113,9 +113,17 @@ def structure_of(channel: str, channels: Sequence[str]) -> str:
     return next((one for one in channels if deviation_channel(one) == channel), channel)
 
 
+TRUTH_SUFFIX = " · truth"
+
+
+def channel_part(name: str) -> str:
+    """Return the channel in the name of a layer, such as ``file · DNA · truth``."""
+    return name.removesuffix(TRUTH_SUFFIX).rpartition(" · ")[2]
+
+
 def structure_named(name: str) -> Structure | None:
     """Return the structure that a name means, such as ``"Hoechst 33342"``."""
-    known = CATALOGUE.values()
+    known, name = CATALOGUE.values(), channel_part(name)
     return next((one for one in known if match_channel(one, [name]) == 0), None)
 
 

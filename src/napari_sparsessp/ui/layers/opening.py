@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
@@ -17,6 +18,7 @@ from napari_sparsessp.ui.layers.metadata import (
     KEY,
     PREDICTION,
     SCHEMA,
+    TRUTH_SUFFIX,
     UNCERTAINTY,
     FilePlace,
     first_look,
@@ -24,7 +26,12 @@ from napari_sparsessp.ui.layers.metadata import (
     role_of,
     structure_of,
 )
-from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
+from napari_sparsessp.ui.layers.reading import (
+    LayerData,
+    is_light,
+    layers_of,
+    spatial_attributes,
+)
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.volume import Volume
@@ -224,45 +231,58 @@ FILTER = (
 )
 
 
+Use = Literal["input", "truth", "image"]
+_USES = {"input": "a stack to predict from", "truth": "a ground truth"}
+_USES["image"] = "an image"
+
+
 class FileOpening(QObject):
     """Asks for a file, reads its header in a thread and adds layers."""
 
     opened = Signal(str)  # key of the first added layer that is no prediction
+    truths_opened = Signal(object)  # [(key, name)] of layers of a ground truth
     failed = Signal(object)
 
     def __init__(self, viewer: Any, parent: QWidget) -> None:
         super().__init__(parent)
         self._viewer = viewer
 
-    def ask(self) -> None:
+    def ask(self, use: Use = "input") -> None:
         """Let the user choose a file."""
-        parent = self.parent()
-        path, _ = QFileDialog.getOpenFileName(parent, "Open a z-stack", "", FILTER)
+        title = f"Open {_USES[use]}"
+        path, _ = QFileDialog.getOpenFileName(self.parent(), title, "", FILTER)
         if path:
-            self.open(path)
+            self.open(path, use)
 
-    def open(self, path: str | Path) -> None:
-        """Open a file or folder; `opened` or `failed` follows."""
+    def open(self, path: str | Path, use: Use = "input") -> None:
+        """Open a file or folder; `opened`, `truths_opened` or `failed` may follow."""
         path = Path(path)
         # a file of Zarr's own stands for its folder: dialogs choose files only
         folder = path.parent if path.name in _ZARR else path
         task = BackgroundTask(read_file, folder, parent=self)
-        task.returned.connect(self._on_read)
+        task.returned.connect(partial(self._on_read, use))
         task.failed.connect(self.failed)
         task.start()
 
-    def _on_read(self, opened: OpenedFile) -> None:
+    def _on_read(self, use: Use, opened: OpenedFile) -> None:
         try:
             layers = opened.layers()
+            if use == "truth":  # the light that was imaged with it is none
+                layers = [one for one in layers if not is_light(one)] or layers
             for layer in layers:
+                if use == "truth" and not role_of(layer):
+                    layer.name = f"{layer.name}{TRUTH_SUFFIX}"
+                    layer.visible = False
                 self._viewer.add_layer(layer)
         except Exception as error:  # of napari, about what the file says
             self.failed.emit(error)
             return
         link_orphans(self._viewer)
-        sources = [one for one in layers if not role_of(one)]
-        for layer in sources[:1]:
-            self.opened.emit(layer_key(layer))
+        images = [(layer_key(x), str(x.name)) for x in layers if not role_of(x)]
+        if images and use == "input":
+            self.opened.emit(images[0][0])
+        elif use == "truth":
+            self.truths_opened.emit(images)
 
 
 Size = tuple[float, float, float]

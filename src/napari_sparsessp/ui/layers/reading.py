@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.layers.metadata import FilePlace, role_of, structure_named
+from napari_sparsessp.ui.layers.recorded import keep, recall
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.volume import Volume
@@ -86,6 +87,7 @@ def read_layer(
         source=str(path or layer.name),
         pixel_size=None if voxel_size else pixel,
     )
+    volume = recall(layer, volume)
     ambiguous = guessed if guessed is not None and sizes[letters[guessed]] > 1 else None
     assumed = assumed and voxel_size is None
     z, y, x = map(float, steps)
@@ -289,18 +291,20 @@ def layers_of(
         attributes = spatial_attributes(one)
         if volume.source:
             shown = number if "C" in volume.axes else None
-            attributes["metadata"] = FilePlace(volume.source, None, shown).metadata()
+            place = FilePlace(volume.source, None, shown)
+            attributes["metadata"] = place.metadata() | keep(one)
+        if structure is not None and suffix:
+            name = f"{structure.label}{suffix}"
+        label = " · ".join(filter(None, [volume.name, name]))
+        attributes["name"] = label or "image"
         if structure is not None:
             attributes |= {
-                "name": f"{structure.label}{suffix}" if suffix else name,
                 "colormap": preferences().colour(structure.id),
                 "blending": "additive",
                 "visible": bool(visible),
             }
         else:
-            label = " · ".join(filter(None, [volume.name, name]))
             attributes |= {
-                "name": label or "image",
                 "colormap": "gray",
                 "visible": first if visible is None else visible,
             }

@@ -99,10 +99,11 @@ def _cell_height(
     return min(canvas[1] / columns / aspect, canvas[0] / rows)
 
 
-def _aspect_of(layer: Any) -> float:
+def _aspect_of(layer: Any, dims: Any) -> float:
     """Return width over height of what a layer shows in 2D."""
     low, high = np.asarray(layer.extent.world)
-    height, width = (high - low)[-2:]
+    shown = [axis - dims.ndim for axis in dims.displayed[-2:]]
+    height, width = (high - low)[shown]
     return float(width / height) if height > 0 and width > 0 else 1.0
 
 
@@ -421,7 +422,9 @@ class Layouts(QObject):
         order, stride = plan
         keys = [layer_key(layer) for layer in order]
         canvas = canvas_size(self.viewer)
-        rows, columns = shape(len(cells), _aspect_of(cells[0][0]), canvas)
+        rows, columns = shape(
+            len(cells), _aspect_of(cells[0][0], self.viewer.dims), canvas
+        )
         width = canvas[1] / columns
         size = float(np.clip(round(width / 22), _SMALLEST_NAME, _LARGEST_NAME))
         grid = grid_of(self.viewer)

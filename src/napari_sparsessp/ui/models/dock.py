@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.errors import SparseSSPError
+from napari_sparsessp.errors import OutputError, SparseSSPError
 from napari_sparsessp.models import manage
 from napari_sparsessp.models.library import Entry, all_entries, card_of, user_folder
 from napari_sparsessp.ui.dock import Dock, open_predict
@@ -314,6 +314,8 @@ class ModelsDock(Dock):
 
     def _on_failed(self, what: str, error: Exception) -> None:
         self._end()
+        if isinstance(error, OutputError):  # here the system's dialog asks for that
+            error = OutputError(str(error).replace(" or --overwrite", ""))
         self.show_error(error, what)
         self.refresh()
 

@@ -89,13 +89,19 @@ def quality_tables(card: ModelCard) -> list[QWidget]:
 
 
 def _rows_of(card: ModelCard) -> list[tuple[str, str]]:
-    rows = card_rows(card)
+    rows = [(title, _plain(text)) for title, text in card_rows(card)]
     if count := len(card.training_images):
         seen = (
             f"{count} {'stack' if count == 1 else 'stacks'} of real cells, recognised"
         )
         rows.append(("Training images", f"{seen} when you predict from them"))
     return rows
+
+
+def _plain(text: str) -> str:
+    """Write words of cards that were made before these were found hard to read."""
+    text = text.replace(", with which it began:", ", from which it was fine-tuned:")
+    return text.replace("Has seen ", "Trained on ")
 
 
 def version_text(card: ModelCard) -> str:
@@ -130,23 +136,18 @@ class ModelInfo(QDialog):
         close_button.setDefault(True)
         close_button.clicked.connect(self.close)
         table = card_table(self.rows)
+        area = StepColumn([*quality_tables(card), table])
+        area.column.setSpacing(7)
+        area.end()
         foot = in_a_row(self.folder_button, close_button, stretched=0)
         foot.insertStretch(1, 1)
         title = wrapped_label("title", card.name)
-        below = wrapped_label(
-            "muted", f"{card.id} · {version_text(card) or 'imported'}"
-        )
-        column = in_a_column(
-            self,
-            title,
-            below,
-            StepColumn([*quality_tables(card), table]),
-            foot,
-            spacing=6,
-        )
+        version = version_text(card) or "imported"
+        below = wrapped_label("muted", f"{card.id} · {version}")
+        column = in_a_column(self, title, below, area, foot, spacing=6)
         column.setContentsMargins(16, 14, 16, 12)
         column.setStretch(2, 1)
-        self.resize(_WIDTH, min(_TALLEST, table.heightForWidth(_WIDTH - 60) + 160))
+        self.resize(_WIDTH, _TALLEST)
 
 
 class ModelPage(StepColumn):

@@ -78,6 +78,9 @@ class PlanDock(Dock):
         form.input.changed.connect(self._on_input)
         form.input.file_asked.connect(self._files.ask)
         form.input.samples_asked.connect(self._samples.ask)
+        self._files.truths_opened.connect(form.structures.take_truths)
+        apply = form.input.apply_voxel_size
+        form.input.apply_button.clicked.connect(lambda: apply(self._viewer))
         form.judge.chosen.connect(self._on_judge)
         form.structures.visibility_changed.connect(self._on_eye)
         form.foot.run_asked.connect(self.run)
@@ -377,6 +380,8 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
     if seen.reading is not None:
         rows = expectations(stack.card, seen.reading, stack.channel, None)
     form.input.show_expectations(rows)
+    others = [name for _, name in form.structures.layers]
+    form.topology.show_fit(seen.reading, stack.channel, others)
     ratios = [ratio for ratio in choice.ratios if ratio > 1]
     which = listed(list(map(str, ratios))) if ratios else "r"
     form.ratio_step.set_headline(f"z-sampling: <b>1 plane in {which}</b>")

@@ -118,6 +118,9 @@ class PredictDock(Dock):
         form.input.changed.connect(self.settle)
         form.input.file_asked.connect(self._files.ask)
         form.input.sample_asked.connect(self._open_sample)
+        self._files.truths_opened.connect(form.structures.take_truths)
+        apply = form.input.apply_voxel_size
+        form.input.apply_button.clicked.connect(lambda: apply(self._viewer))
         form.input.samples_asked.connect(self._samples.ask)
         form.structures.truth_chosen.connect(self.layers.set_truth)
         form.options.unload_button.clicked.connect(self.preloader.unload)

@@ -82,6 +82,15 @@ class PredictOptions:
             "they are averaged.",
         },
     ] = False
+    mask_invalid: Annotated[
+        bool,
+        {
+            "label": "Leave out NaN and infinite values",
+            "tooltip": "Predict in spite of values that are no numbers, such as the "
+            "border of a stitched image: they are filled for the network, and the "
+            "prediction is NaN there.",
+        },
+    ] = False
     memory_gb: Annotated[
         float | None,
         {
@@ -374,6 +383,7 @@ class PredictForm(StepForm):
             device=self.device.device(),
             precision=preferences().precision,
             tta=options.tta,
+            mask_invalid=options.mask_invalid,
             uncertainty=options.uncertainty,
             memory_limit=options.memory_limit,
         )
@@ -405,6 +415,8 @@ class PredictForm(StepForm):
             known = None if view is None else view.ratio
             rows = expectations(state.card, reading, state.channel, known)
         self.input.show_expectations(rows)
+        others = [name for _, name in self.structures.layers]
+        self.topology.show_fit(reading, state.channel, others)
         sized = reading is not None and reading.volume.voxel_size is not None
         step = plan.card.voxel_size[0] if plan is not None and sized else None
         flat = state.card is not None and state.card.z_projection != "none"

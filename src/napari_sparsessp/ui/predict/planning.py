@@ -50,6 +50,7 @@ class FormState:
     device: str = "auto"
     precision: Precision = "auto"
     tta: bool = False
+    mask_invalid: bool = False
     uncertainty: bool = False
     memory_limit: int | None = None
 
@@ -228,6 +229,7 @@ def _request(
             precision=state.precision,
             truth={id_: one.name for id_, one in truth.items()},
             tta=state.tta,
+            mask_invalid=state.mask_invalid,
             uncertainty=state.uncertainty,
             memory_limit=state.memory_limit,
         )
@@ -263,7 +265,9 @@ _CHANGES = {
     "truths": "the truth layers have changed",
     "device": "another device is chosen",
     "precision": "the precision has changed",
-    **dict.fromkeys(("tta", "uncertainty", "memory_limit"), "an option has changed"),
+    **dict.fromkeys(
+        ("tta", "uncertainty", "memory_limit", "mask_invalid"), "an option has changed"
+    ),
 }
 
 

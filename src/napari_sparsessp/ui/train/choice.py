@@ -19,7 +19,6 @@ from napari_sparsessp.ui.layers.reading import (
     read_layer,
 )
 from napari_sparsessp.ui.napari_compat import layer_key
-from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import Volume, channel_key
 
@@ -50,8 +49,13 @@ class ViewerStack:
     key: StackKey
     name: str
     volume: Volume  # ZYX, lazy
-    structure: str  # id of the one that its name says, or ""
     reading: LayerReading  # where it lies
+
+    @property
+    def structure(self) -> str:
+        """Id of the structure that its name says, or ""."""
+        named = structure_named(self.name)
+        return named.id if named else ""
 
 
 def stacks_in(viewer: Any) -> list[ViewerStack]:
@@ -99,17 +103,13 @@ def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
             "points of it"
         )
     if "C" not in volume.axes:
-        named = structure_named(name.removesuffix(TRUTH_SUFFIX))
-        id_ = named.id if named else ""
-        return [ViewerStack(StackKey(key), name, volume, id_, reading)]
+        return [ViewerStack(StackKey(key), name, volume, reading)]
     stacks = []
     for index in range(volume.sizes["C"]):
         one = volume.channel(index)
         channel = one.channel_names[0] if one.channel_names else f"channel {index}"
         place, title = StackKey(key, index), f"{name} · {channel}"
-        named = structure_named(channel)
-        id_ = named.id if named else ""
-        stacks.append(ViewerStack(place, title, one, id_, reading))
+        stacks.append(ViewerStack(place, title, one, reading))
     return stacks
 
 

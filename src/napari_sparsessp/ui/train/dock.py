@@ -15,10 +15,11 @@ from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.preferences import model_news
+from napari_sparsessp.ui.samples import DENSE
 from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.ui.train.choice import (
     FilesScan,
-    PairChoice,
+    StackKey,
     masks_in,
     scan_files,
     stacks_in,
@@ -27,7 +28,6 @@ from napari_sparsessp.ui.train.form import TrainForm, TrainState
 from napari_sparsessp.ui.train.planning import (
     TrainPreview,
     add_job,
-    in_words_of_the_dock,
     preview_training,
     survey_truths,
 )
@@ -52,8 +52,8 @@ class TrainDock(Dock):
         self.preview = TrainPreview()
         self._scan: FilesScan | None = None
         self._scanned: tuple[Any, str] | None = None
-        self._surveyed: tuple[PairChoice, ...] = ()
-        self._findings: list[str] = []
+        self._surveyed: list[StackKey] = []
+        self._findings: tuple[list[str], str] = ([], "")
         self._looks: dict[str, BackgroundTask] = {}  # that are under way
         self._config_notes: list[str] = []
         self.fill(TrainForm(self._engine.devices))
@@ -69,7 +69,7 @@ class TrainDock(Dock):
         form, foot = self.form, self.form.foot
         form.changed.connect(self._on_changed)
         for button, slot in (
-            (form.pairs.open_button, self._files.ask),
+            (form.pairs.open_button, lambda: self._files.ask()),
             (form.pairs.sample_button, self._open_sample),
             (foot.button, self._on_button),
             (foot.pause_button, self.session.pause),
@@ -89,13 +89,7 @@ class TrainDock(Dock):
         self.add_shortcut("Esc", lambda: foot.press(TrainState.RUNNING))
 
     def _open_sample(self) -> None:
-        """Open a public pair; a dialog asks before anything is fetched."""
-        try:
-            self._viewer.open_sample("napari-sparsessp", "hipsc_dna_pair")
-        except SparseSSPError as error:  # nothing was fetched, as the user wished
-            self.form.foot.set_status(str(error))
-        except Exception as error:
-            self.show_error(error, "the sample")
+        self._viewer.open_sample("napari-sparsessp", DENSE)
 
     def _on_news(self, _id: str) -> None:
         self.form.model.offer(self._engine.cards())
@@ -152,7 +146,7 @@ class TrainDock(Dock):
             return
         foot = form.foot
         if preview.problems:
-            problem = in_words_of_the_dock(next(iter(preview.problems.values())))
+            problem = next(iter(preview.problems.values()))
             foot.message.show_error(problem)
             foot.set_state(TrainState.BLOCKED, problem)
             foot.set_status(_BLOCKED)
@@ -184,16 +178,21 @@ class TrainDock(Dock):
 
     def _survey_truths(self) -> None:
         """Look for hot pixels and lost planes in the background, once for a choice."""
-        pairs, stacks = self.form.pairs.choices(), self.preview.stacks
+        stacks = self.preview.stacks
         if not stacks or self.preview.waiting:
             return
-        if pairs != self._surveyed:
-            self._surveyed, self._findings = pairs, []
+        chosen = [key for pair in self.form.pairs.choices() for key, _ in pair.truths]
+        if chosen != self._surveyed:
+            self._surveyed, self._findings = chosen, ([], "")
             surveyed = self._on_surveyed, "the look at the fluorescence"
             self._look(*surveyed, survey_truths, stacks)
-        self.preview.notes += self._findings
+        notes, problem = self._findings
+        self.preview.notes += notes
+        if problem:
+            self.preview.problems["pairs"] = problem
+            self.preview.job = None
 
-    def _on_surveyed(self, findings: list[str]) -> None:
+    def _on_surveyed(self, findings: tuple[list[str], str]) -> None:
         self._findings = findings
         self.settle()
 
@@ -288,9 +287,6 @@ class TrainDock(Dock):
         self, error: Exception, what: str = "the training", request: Any = None
     ) -> None:
         """Show a problem until something else is chosen."""
-        text = in_words_of_the_dock(str(error))
-        super().show_error(
-            InputError(text) if text != str(error) else error, what, request
-        )
+        super().show_error(error, what, request)
         self.form.set_marks({"pairs": Mark.BAD})
         self.form.foot.set_status(_BLOCKED)

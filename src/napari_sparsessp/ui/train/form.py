@@ -62,7 +62,11 @@ _LOOKS = {
         "Stop after this step, and make a model of the best state so far (Esc).",
     ),
     TrainState.STOPPING: ("Stopping…", "stop", "Stops after this step."),
-    TrainState.WRITING: ("Writing the model…", "stop", "It takes some seconds."),
+    TrainState.WRITING: (
+        "Writing the model…",
+        "stop",
+        "Its card is measured and written.",
+    ),
 }
 
 

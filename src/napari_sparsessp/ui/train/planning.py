@@ -1,4 +1,4 @@
-"""From the Train dock's choices to a job, by sizes and names: no pixel is read."""
+"""From the Train dock's choices to a job, and what speaks against it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -154,17 +154,22 @@ def _preview_layers(
         preview.shapes.append(StackShape(stack.name, names, shape, stack.split))
 
 
-def survey_truths(stacks: Sequence[TrainingStack], progress: Progress) -> list[str]:
-    """Look at each voxel of the fluorescence; say what cannot be learned from."""
-    notes = []
+def survey_truths(
+    stacks: Sequence[TrainingStack], progress: Progress
+) -> tuple[list[str], str]:
+    """Look at each voxel of the fluorescence; return notes, and what forbids it."""
+    notes: list[str] = []
     for stack in stacks:
         for id_, truth in stack.truths.items():
             progress(0.0, what=f"looking at the fluorescence of {stack.name}")
-            survey = survey_truth(truth)
-            label = f"{structure_or_custom(id_).label} in {stack.name}"
+            label = truth.name or structure_or_custom(id_).label
+            try:
+                survey = survey_truth(truth)
+            except InputError as error:
+                return notes, f"{label}: {error}"
             if note := survey_note(label, {None: survey}):
                 notes.append(f"{note}; repair the file if that is not right")
-    return notes
+    return notes, ""
 
 
 def _stack_of(
@@ -360,28 +365,3 @@ def add_job(
         return
     stacks = () if choice.from_files else tuple(preview.stacks)
     preview.job = TrainJob(config, stacks, labels, card.voxel_size[0])
-
-
-def in_words_of_the_dock(text: str) -> str:
-    """Name controls in place of the fields of a config."""
-    for name, control in _CONTROLS.items():
-        text = text.replace(name, control)
-    return text
-
-
-_CONTROLS = {
-    "recipe.learning_rate": "the learning rate under More",
-    "recipe.patch": "the patch under More",
-    "set recipe.precision to fp32": "choose the CPU",
-    "recipe.batch": "the patch under More",
-    "choose another out": "choose another id",
-    "check data.pairs.path": "choose another list or folder",
-    ", or say with data.pairs.root where they begin": " in the list",
-    ", or data.pairs.structure to the config": " to the list",
-    "or change validation.share or validation.gap": "or another share or axis",
-    ", or set validation.share to 0": ", or choose an end in x or y",
-    "keep back a part of it (validation.by: x or y), or nothing "
-    "(validation.share: 0)": "choose an end in x or y",
-    "; set model.voxel_size if they differ on purpose": "",
-    "validation.share": "the share of the validation region",
-}

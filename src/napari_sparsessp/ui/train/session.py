@@ -32,7 +32,7 @@ from napari_sparsessp.ui.tasks import (
     readable_error,
 )
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainForm, TrainState
-from napari_sparsessp.ui.train.planning import TrainJob, in_words_of_the_dock
+from napari_sparsessp.ui.train.planning import TrainJob
 from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.style import duration_text
 
@@ -302,7 +302,7 @@ class TrainSession(QObject):
             done = f"Done: R² {before}{r2_text(result.best)} on {self._judged}."
         foot.set_status(done)
         foot.message.show_notices([*self._notes, *_warnings(result)])
-        self._form.watch.hint.setText(
+        self._form.watch.show_hint(
             f"{self._name} is among the models now; its card has the training data "
             "and the scores."
         )
@@ -314,8 +314,7 @@ class TrainSession(QObject):
         self._end_early("The training stopped: see above.")
         memory = "choose a smaller patch under More, or the CPU"
         readable = readable_error(error, "the training", memory)
-        text = in_words_of_the_dock(str(readable))
-        self._form.foot.message.show_error(text, error_details(readable))
+        self._form.foot.message.show_error(str(readable), error_details(readable))
         self.ended.emit()
 
     def _on_cancelled(self) -> None:
@@ -352,7 +351,8 @@ def _warnings(result: TrainResult) -> list[str]:
         ]
     if result.best < _HARDLY_BETTER:
         return [
-            "Hardly better than the mean brightness: unreliable. More stacks help "
-            "most; check that transmitted light and fluorescence show the same field."
+            f"{'Worse' if result.best < 0 else 'Hardly better'} than the mean "
+            "brightness: unreliable. More stacks help most; check that transmitted "
+            "light and fluorescence show the same field."
         ]
     return []

@@ -15,7 +15,7 @@ from napari_sparsessp.training.split import SHARE, StackParts
 from napari_sparsessp.ui.train.choice import AUTO, Part
 from napari_sparsessp.ui.widgets.basic import Segments, in_a_column, wrapped_label
 from napari_sparsessp.ui.widgets.forms import Form
-from napari_sparsessp.ui.widgets.style import Tones
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 _HEIGHT = 40
 
@@ -41,7 +41,10 @@ def _picture(parts: StackParts, tones: Tones) -> str:
     assert parts.judge is not None
     along_x = parts.axis == "x"
     size = parts.stack.shape[2 if along_x else 1]
-    colours = tones.accent, tones.panel, tones.warn
+    training, validation = (
+        mix(tones.back, colour, 0.45) for colour in (tones.accent, tones.warn)
+    )
+    colours = training, tones.panel, validation
     ends = parts.learn[1] / size, parts.judge[0] / size
     stops = zip((0.0, *ends), (*ends, 1.0), colours, strict=True)
     bands = "".join(

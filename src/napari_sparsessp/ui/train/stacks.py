@@ -73,9 +73,7 @@ class FilesPanel(QWidget):
         self.channels = Form(FilesChoice)
         rows = side_by_side(*buttons), self.title, self.summary, self.channels
         in_a_column(self, *rows)
-        self._wanted = FilesChoice()
-        self._offered: tuple[str, ...] = ()
-        self._show(FilesChoice())
+        self.choose(FilesChoice())
         self.channels.changed.connect(self.changed)
 
     def ask_list(self) -> None:
@@ -102,11 +100,8 @@ class FilesPanel(QWidget):
 
     def choose(self, files: FilesChoice) -> None:
         """Take files; their channels are offered after a scan."""
-        self._wanted, self._offered = files, ()
-        self._show(files)
-        self.changed.emit()
-
-    def _show(self, files: FilesChoice) -> None:
+        self._wanted = files
+        self._offered: tuple[str, ...] = ()
         self.channels.set(replace(files, signal=None, target=None))
         images = files.images
         if files.path is not None:
@@ -119,6 +114,7 @@ class FilesPanel(QWidget):
         self.title.setVisible(not files.empty)
         self.summary.hide()
         self.channels.hide()
+        self.changed.emit()
 
     def show_scan(self, scan: FilesScan) -> None:
         """Offer the channels of the files, and say what there is."""
@@ -339,9 +335,8 @@ class PairsPanel(QWidget):
             "Add another stack", "Train on a second field of view as well."
         )
         self.sample_button = link_button(
-            "No pair at hand? Try a public one",
-            "Bright-field and DNA of an hiPSC colony (Allen Institute); asks before "
-            "it is fetched.",
+            "No pair at hand? Try a simulated one",
+            "A colony of simulated cells with twelve structures; nothing is fetched.",
         )
         self.files = FilesPanel()
         self._layers = QWidget()

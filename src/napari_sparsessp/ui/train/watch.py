@@ -155,19 +155,18 @@ def _brightest(truth: np.ndarray) -> int:
     return int(spread.argmax())
 
 
-class TrainWatch(QWidget):
+class TrainWatch(StepColumn):
     """Curves and pictures of the training that runs, or of the last one."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.headline, self.hint = wrapped_label("title"), wrapped_label("muted")
+        super().__init__([self.headline, self.hint], 6)
         self.r2_chart = Chart("minutes", "R²")
         self.r2_chart.setToolTip(_ABOUT_R2)
         self.loss_chart = Chart("minutes", "loss")
         self.loss_chart.setToolTip("Falls while the network learns; lower is better.")
         self.preview = PatchPreview()
         self._headings: dict[QWidget, QLabel] = {}
-        scroll = StepColumn([self.headline, self.hint], 6)
         for title, widget, height in (
             ("R² on the validation region", self.r2_chart, _HIGH),
             ("One patch of the validation region", self.preview, _HIGH),
@@ -177,11 +176,10 @@ class TrainWatch(QWidget):
             heading.setProperty("role", "strong")
             heading.setToolTip(widget.toolTip())
             widget.setFixedHeight(height)
-            scroll.column.addWidget(heading)
-            scroll.column.addWidget(widget)
-        scroll.column.setSpacing(5)
-        scroll.end()
-        in_a_column(self, scroll)
+            self.column.addWidget(heading)
+            self.column.addWidget(widget)
+        self.column.setSpacing(5)
+        self.end()
         self.clear()
 
     def clear(
@@ -192,7 +190,7 @@ class TrainWatch(QWidget):
         self._loss: list[tuple[float, float]] = []
         self.scores: list[tuple[float, float, dict[str, float]]] = []
         self.headline.setText(name or "Nothing has been trained yet")
-        self.hint.setText(
+        self.show_hint(
             "The starting model is validated first."
             if name
             else "Curves and a patch of the validation region come during training."
@@ -203,6 +201,21 @@ class TrainWatch(QWidget):
             chart.set_labels("steps" if in_steps else "minutes", y)
         for widget in self._headings:
             self._show(widget, False)
+
+    def show_hint(self, text: str) -> None:
+        """Show a sentence below the headline."""
+        self.hint.setText(text)
+        self._fit_hint()
+
+    def _fit_hint(self) -> None:
+        """Keep room for all lines: a column that scrolls gives one to each text."""
+        width = self.column.contentsRect().width()
+        self.hint.setMinimumHeight(max(self.hint.heightForWidth(width), 0))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the hint to the new width."""
+        super().resizeEvent(event)
+        self._fit_hint()
 
     def _show(self, widget: QWidget, on: bool = True) -> None:
         widget.setVisible(on)
@@ -238,7 +251,7 @@ class TrainWatch(QWidget):
         before, best = self.scores[0][1], max(score for _, score, _ in self.scores)
         gain = f"→ {r2_text(best)}" if best > before else "before training"
         self.headline.setText(f"{self._name}: R² {r2_text(before)} {gain}")
-        self.hint.setText(_OVERFITS if self.overfits() else "")
+        self.show_hint(_OVERFITS if self.overfits() else "")
 
     def show_preview(self, preview: "Preview") -> None:
         """Show the network's prediction of the patch as it is now."""

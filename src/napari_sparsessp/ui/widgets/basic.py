@@ -25,16 +25,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.ui.widgets.controls import dock_words
 from napari_sparsessp.ui.widgets.style import Tones, take_role
 
 
 class Mark(Enum):
-    """How settled a step is. The words are what a screen reader says."""
+    """Whether a step is ready. The words are what a screen reader says."""
 
-    WAITING = "waiting for you"
-    GOOD = "settled"
-    WARN = "works, but look here"
-    BAD = "needs you"
+    WAITING = "not known yet"
+    GOOD = "OK"
+    WARN = "works, with a warning"
+    BAD = "cannot run"
 
 
 # strokes within a circle of radius 1; a stroke of one place is a dot
@@ -115,7 +116,7 @@ class Step(QWidget):
         outer.setContentsMargins(self.GUTTER, 0, 0, 2 if last else 10)
 
     def set_mark(self, mark: Mark) -> None:
-        """Set how settled this step is."""
+        """Show whether this step is ready."""
         self.mark = mark
         self.setAccessibleDescription(mark.value)
         self.update()
@@ -316,7 +317,7 @@ class MessageBox(QFrame):
 
 def sentence(text: str) -> str:
     """Begin with a capital and end with a full stop, as text in a window does."""
-    text = text.strip()
+    text = dock_words(text.strip())
     if text and text[-1] not in ".!?…":
         text += "."
     first = text.split(" ", 1)[0].rstrip(",:;")
@@ -351,8 +352,8 @@ class Foot(QWidget):
 
     def set_status(self, text: str) -> None:
         """Show the status in one line."""
-        self.status.setText(text)
-        self.status.setToolTip(text)
+        self.status.setText(dock_words(text))
+        self.status.setToolTip(self.status.text())
 
     def show_progress(
         self, share: float, text: str, _seconds_left: float | None = None
@@ -380,7 +381,7 @@ class WorkFoot(Foot):
         text, role, tip = look
         self._state = state
         self.button.setText(text)
-        self.button.setToolTip(tip)
+        self.button.setToolTip(dock_words(tip))
         self.button.setEnabled(on)
         take_role(self.button, role)
 

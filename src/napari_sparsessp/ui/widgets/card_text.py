@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.ui.widgets.numbers import local, write_number
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -72,23 +73,12 @@ def cost_words(card: "ModelCard") -> str:
 
 def ratios_text(ratios: Sequence[float]) -> str:
     """Write sparsity ratios, as ``r = 1, 2, 4, 8``."""
-    return "r = " + ", ".join(f"{ratio:g}" for ratio in ratios)
+    return "r = " + ", ".join(map(write_number, ratios))
 
 
 def r2_text(value: float) -> str:
     """Write an R² with a true minus sign."""
-    return f"{value:.2f}".replace("-", "\u2212")
-
-
-def short_duration(seconds: float) -> str:
-    """Write a time in as few letters as will do."""
-    if seconds < 0.95:
-        return "< 1 s"
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
+    return local(f"{value:.2f}".replace("-", "\u2212"))
 
 
 def count_text(number: int) -> str:

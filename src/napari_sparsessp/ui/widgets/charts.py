@@ -6,14 +6,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, QSize, Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.widgets.basic import in_a_column, small_label, wrapped_label
 from napari_sparsessp.ui.widgets.card_text import r2_text
-from napari_sparsessp.ui.widgets.style import Tones, mix
+from napari_sparsessp.ui.widgets.style import Dress, Tones, mix
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
 from napari_sparsessp.ui.widgets.table_view import RowsView
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.card import Quality
 
 _SHOW_NAMES_UP_TO = 6
-_CHANGES = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 
 
 class _Plot(QWidget):
@@ -34,20 +33,10 @@ class _Plot(QWidget):
         self._plot: Any | None = None
         self._tones = Tones.of(self)
         self._outer = in_a_column(self, spacing=2)
+        Dress(self, self._on_tones)
 
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if event is not None and event.type() in _CHANGES:
-            self._follow_theme()
-
-    def showEvent(self, event: Any) -> None:
-        """Take the colours of the place where it is shown."""
-        super().showEvent(event)
-        self._follow_theme()
-
-    def _follow_theme(self) -> None:
-        if self._plot is not None and Tones.of(self) != self._tones:
+    def _on_tones(self, _tones: Tones) -> None:
+        if self._plot is not None:
             self._draw()
 
     def _draw(self) -> None: ...
@@ -271,7 +260,7 @@ class QualityTable(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "panel")
-        self.title = title = QLabel("Expected quality, R²")
+        self.title = title = QLabel("R² on test cells")
         title.setProperty("role", "strong")
         title.setToolTip(
             "R² over all voxels against the z-scored truth: 1 is perfect, 0 is no "
@@ -286,7 +275,7 @@ class QualityTable(QFrame):
         """Show R² by structure and ratio, or that nothing is known."""
         before, self.grid = self.grid, _quality_view({}, ())
         note = (
-            "Its card does not say. Compare a prediction with a structure that you "
+            "No scores recorded. Compare a prediction with a structure that you "
             "know before you trust it."
         )
         if quality is not None:
@@ -326,7 +315,7 @@ def _quality_view(
     name = Column("structure", "", lambda row: structure_or_custom(row[0]).label)
     model = RowsModel((name, *map(column, ratios)), key=lambda row: row[0])
     model.set_rows(r2.items())
-    view = RowsView(model, "Expected quality")
+    view = RowsView(model, "R² on test cells")
     model.setParent(view)
     view.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # nothing to choose
     lines = (

@@ -78,7 +78,7 @@ class TaskDialog(QDialog):
         task.progressed.connect(self.show_progress)
         task.returned.connect(self._on_returned)
         task.failed.connect(self.on_failed)
-        task.cancelled.connect(self.stop)
+        task.cancelled.connect(self._on_cancelled)
         self._task, self._returned = task, returned
         self.set_busy(True)
         self.status.setText(status)
@@ -128,6 +128,10 @@ class TaskDialog(QDialog):
         self.end_task()
         if returned is not None:
             returned(result)
+
+    def _on_cancelled(self) -> None:
+        self.end_task()
+        self.status.setText(self.STOPPED)
 
     def fit(self) -> None:
         """Grow until all texts have room; Qt does not do so for dialogs."""

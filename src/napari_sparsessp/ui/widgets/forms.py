@@ -24,6 +24,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -144,7 +145,7 @@ class Form(QWidget, Generic[OptionsT]):
             layout.addRow(side_by_side(*holders))
         self._layer_boxes = [one for one in self._fields.values() if one.of_layers]
         if viewer is not None and self._layer_boxes:
-            follow_layers(viewer, self, self._on_layers)
+            follow_layers(viewer, self._on_layers)
 
     def _add(self, field: "_Field") -> None:
         if field.label is None:
@@ -254,7 +255,7 @@ class Form(QWidget, Generic[OptionsT]):
             self._on_layers()
 
     def _on_layers(self, _event: object = None) -> None:
-        for box in self._layer_boxes:
+        for box in self._layer_boxes if isalive(self) else ():
             box.follow_layers()
 
 

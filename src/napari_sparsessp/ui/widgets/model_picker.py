@@ -1,4 +1,4 @@
-"""Choose a topology from small diagrams, and one of the models that have it."""
+"""Choose a model, those that fit the stack first, or a topology by its diagram."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -23,12 +23,18 @@ from napari_sparsessp.ui.widgets.card_text import (
     is_pass_each,
     r2_text,
     ratios_text,
-    short_duration,
 )
-from napari_sparsessp.ui.widgets.style import Tones, draw_button_frame, mix
+from napari_sparsessp.ui.widgets.fit import Fit, fit_of
+from napari_sparsessp.ui.widgets.style import (
+    Tones,
+    draw_button_frame,
+    duration_text,
+    mix,
+)
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.ui.layers.reading import LayerReading
 
 _DIAGRAM = QSize(62, 30)
 # colours of the files, in place of which the theme's are put
@@ -152,6 +158,7 @@ class TopologyPicker(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._cards: list[ModelCard] = []
+        self._fits: dict[str, Fit] = {}
         self._chosen: ModelCard | None = None
         self._group = QButtonGroup(self)
         self.buttons = {topology: TopologyButton(topology) for topology in TOPOLOGIES}
@@ -171,6 +178,7 @@ class TopologyPicker(QWidget):
         buttons = in_a_row(*self.buttons.values(), stretched=4)
         model = in_a_row(self.model_box, self.info_button)
         in_a_column(self, buttons, model, self.note)
+        self.model_box.view().setTextElideMode(Qt.TextElideMode.ElideNone)
         self._group.buttonClicked.connect(self._on_topology)
         self.model_box.activated.connect(self._on_model)
         self.info_button.clicked.connect(self.info_asked)
@@ -204,7 +212,7 @@ class TopologyPicker(QWidget):
     def served(self) -> "dict[str, ModelCard]":
         """Return the card that each topology stands for: the chosen, or its first."""
         served: dict[str, ModelCard] = {}
-        for card in (*filter(None, [self._chosen]), *self._cards):
+        for card in (*filter(None, [self._chosen]), *self._ranked()):
             served.setdefault(card.topology, card)
         return served
 
@@ -226,7 +234,7 @@ class TopologyPicker(QWidget):
             suffix = f" {_SHORT.get(kind, '')}".rstrip() if len(cells) > 1 else ""
             button.set_prospect(
                 "" if quality is None else f"R² {r2_text(quality.r2)}{suffix}",
-                "" if seconds is None else _about(seconds),
+                "" if seconds is None else f"≈ {duration_text(max(seconds, 1.5))}",
                 rows,
             )
             if topology in served:
@@ -238,10 +246,13 @@ class TopologyPicker(QWidget):
             self.buttons[card.topology].setChecked(True)
         box, tip = self.model_box, Qt.ItemDataRole.ToolTipRole
         box.clear()
-        for one in self._cards:
-            if card is not None and one.topology == card.topology:
-                box.addItem(_title(one), one.id)
-                box.setItemData(box.count() - 1, _tip(one), tip)
+        for one in self._ranked():
+            fit = self._fits.get(one.id, Fit())
+            told = fit.points > 0 and fit.why and one is not card
+            fits = f" · fits: {fit.why}" if told else ""
+            box.addItem(f"{_title(one)} · {TOPOLOGIES[one.topology][0]}{fits}", one.id)
+            box.setItemData(box.count() - 1, _tip(one), tip)
+        box.view().setMinimumWidth(box.view().sizeHintForColumn(0) + 8)
         box.insertSeparator(box.count())
         box.addItem("Import a checkpoint…", IMPORT)
         box.setItemData(
@@ -251,6 +262,26 @@ class TopologyPicker(QWidget):
             tip,
         )
         self._choose(card)
+
+    def show_fit(
+        self, reading: "LayerReading | None", channel: int | None, others: Sequence[str]
+    ) -> None:
+        """List models that fit a stack first; `others` are names of its truths."""
+        fits = (
+            {}
+            if reading is None
+            else {
+                card.id: fit_of(card, reading, channel, others) for card in self._cards
+            }
+        )
+        if fits != self._fits:
+            self._fits = fits
+            self.set_card(self._chosen)
+
+    def _ranked(self) -> "list[ModelCard]":
+        return sorted(
+            self._cards, key=lambda card: -self._fits.get(card.id, Fit()).points
+        )
 
     def _choose(self, card: "ModelCard | None") -> None:
         self._chosen = card
@@ -269,7 +300,12 @@ class TopologyPicker(QWidget):
                 "No model is installed. Import a checkpoint, or reinstall "
                 "napari-sparsessp."
             )
-        lines = [cost_words(card)] if is_pass_each(card) else []
+        best, own = self._ranked()[0], self._fits.get(card.id, Fit())
+        fit = self._fits.get(best.id, Fit())
+        lines = [f"{best.name} fits better: {fit.why}."]
+        if fit.points <= max(own.points, 0):
+            lines = []
+        lines += [cost_words(card)] if is_pass_each(card) else []
         if card.limits:  # of the first limit the part that says something by itself
             head = card.limits[0].split(":")[0]
             short = head if len(head.split()) > 2 else card.limits[0]
@@ -280,7 +316,7 @@ class TopologyPicker(QWidget):
         return "\n".join(lines)
 
     def _on_topology(self, button: TopologyButton) -> None:
-        same = (card for card in self._cards if card.topology == button.topology)
+        same = (card for card in self._ranked() if card.topology == button.topology)
         self.set_card(next(same, None))
         self.changed.emit()
 
@@ -290,20 +326,15 @@ class TopologyPicker(QWidget):
             self._choose(self._chosen)
             self.import_asked.emit()
         elif key != self.model_id():
-            self._choose(next(card for card in self._cards if card.id == key))
+            self.set_card(next(card for card in self._cards if card.id == key))
             self.changed.emit()
-
-
-def _about(seconds: float) -> str:
-    time = short_duration(seconds)
-    return time if time.startswith("<") else f"≈ {time}"
 
 
 def _prospect_tip(
     card: "ModelCard", quality: Quality | None, seconds: float | None
 ) -> str:
     label, what = TOPOLOGIES[card.topology]
-    lines = [f"{label}: {what}.", f"Served by {card.name}."]
+    lines = [f"{label}: {what}.", f"Model: {card.name}."]
     if quality is not None:
         lines.append(
             f"R² {r2_text(quality.r2)}: mean of the ticked structures at this ratio, "
@@ -312,7 +343,7 @@ def _prospect_tip(
         if quality.cells:
             lines.append(f"Compare it only with R² on {quality.cells}.")
     if seconds is not None:
-        lines.append(f"About {short_duration(seconds)} for this stack on this machine.")
+        lines.append(f"{duration_text(seconds)} for this stack on this machine.")
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from napari_sparsessp.ui.widgets.basic import (
     small_label,
 )
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.numbers import local
 from napari_sparsessp.ui.widgets.style import Tones, mix
 
 
@@ -30,7 +31,7 @@ def sampling_sentence(view: SparseView, flat: bool = False) -> str:
     if measured > dense:
         return f"{planes} measured, {dense} predicted (finer than the model's grid)"
     if measured == dense:
-        return f"{planes} measured, {dense} predicted: every plane is imaged"
+        return f"dense stack: {planes}"
     saved = round(100 * (1 - measured / dense))
     return f"{planes} measured, {dense} predicted, {saved} % fewer exposures"
 
@@ -88,7 +89,7 @@ class ZAxisDrawing(QWidget):
         left, right = "first plane", "last plane"
         if view is not None and self._step is not None:
             left = "z = 0"
-            right = f"{self._step * max(view.depth - 1, 0):.1f} µm"
+            right = local(f"{self._step * max(view.depth - 1, 0):.1f} µm")
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, left)
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, right)
         if view is not None and self._position is not None:
@@ -113,7 +114,7 @@ class ZAxisDrawing(QWidget):
         kind = "measured" if plane in self._view.measured_planes else "predicted"
         where = f"plane {plane}"
         if self._step is not None:
-            where = f"{plane * self._step:.1f} µm"
+            where = local(f"{plane * self._step:.1f} µm")
         return f"{where}, {kind}"
 
     def _ask(self, x: float) -> None:
@@ -192,19 +193,6 @@ class _Trial:
             "may image.",
         },
     ] = False
-
-
-def ordinal(ratio: float) -> str:
-    """Write a ratio as in "every 4th plane" (rich text)."""
-    if abs(ratio - 1) < 0.02:
-        return "at <b>every plane</b>"
-    if abs(ratio - round(ratio)) < 0.02:
-        number = round(ratio)
-        ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-        if 10 < number % 100 < 20:
-            ending = "th"
-        return f"at every <b>{number}{ending} plane</b>"
-    return f"with <b>1 plane for every {ratio:.3g}</b> of the model"
 
 
 class SamplingPanel(QWidget):

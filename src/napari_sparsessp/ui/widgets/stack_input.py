@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
@@ -10,12 +11,14 @@ from qtpy.QtWidgets import (
     QFrame,
     QGridLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QSizePolicy,
     QWidget,
 )
 
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
+from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     Mark,
@@ -28,8 +31,9 @@ from napari_sparsessp.ui.widgets.basic import (
     small_label,
 )
 from napari_sparsessp.ui.widgets.card_text import ratios_text
+from napari_sparsessp.ui.widgets.fit import contrast_named
 from napari_sparsessp.ui.widgets.forms import Form
-from napari_sparsessp.ui.widgets.numbers import read_number, write_number
+from napari_sparsessp.ui.widgets.numbers import local, read_number, write_number
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -65,7 +69,7 @@ def _sizes_text(size: Sequence[float]) -> str:
     numbers = (
         f"{v:.2f}".rstrip("0").rstrip(".") if v >= 0.1 else f"{v:.3g}" for v in size
     )
-    return _TIMES.join(numbers) + " µm"
+    return local(_TIMES.join(numbers)) + " µm"
 
 
 def expectations(
@@ -160,17 +164,22 @@ def _channels(
 ) -> tuple[str, str, Mark, str]:
     count = reading.volume.sizes.get("C", 1)
     expected = "1" if card is None else card.modality
-    if count == 1:
-        advice = (
-            f"One channel. The model learnt from {expected} images: others may work, "
-            "but check them."
-        )
-        return "1", expected, Mark.GOOD, advice
-    if channel is None:
+    if count > 1 and channel is None:
         return str(count), expected, Mark.BAD, "Choose the channel above."
-    names = reading.volume.channel_names
-    name = names[channel] if names else f"number {channel}"
-    return f"{name} of {count}", expected, Mark.GOOD, "The others are not used."
+    light, names = contrast_named(reading, channel), reading.volume.channel_names
+    found = light or "1"
+    if count > 1:
+        found = f"{names[channel or 0] if names else f'number {channel}'} of {count}"
+    if card is None or light == card.modality:
+        return found, expected, Mark.GOOD, "The contrast that the model learned from."
+    if light:
+        advice = (
+            f"By its name this is {light}, and the model learned from {expected}: "
+            "choose another channel or model, or trust nothing of it."
+        )
+        return found, expected, Mark.WARN, advice
+    advice = f"The name does not say the contrast; the model learned from {expected}."
+    return found, expected, Mark.WAITING, advice
 
 
 class ExpectationTable(QFrame):
@@ -180,10 +189,10 @@ class ExpectationTable(QFrame):
         super().__init__()
         self.setProperty("role", "panel")
         grid = QGridLayout(self)
-        grid.setContentsMargins(9, 6, 9, 7)
-        grid.setHorizontalSpacing(8)
+        grid.setContentsMargins(7, 6, 7, 7)
+        grid.setHorizontalSpacing(5)
         grid.setVerticalSpacing(3)
-        for column, title in enumerate(("", "found", "expected")):
+        for column, title in enumerate(("", "your image", "model needs")):
             grid.addWidget(_label(title, "muted"), 0, column)
         grid.setColumnStretch(1, 1)
         self._rows: list[tuple[QLabel, QLabel, QLabel, MarkDot]] = []
@@ -235,7 +244,7 @@ class InputPanel(QWidget):
     """Choose what to predict from; with a sparse sample `with_colony`."""
 
     changed = Signal()
-    file_asked = Signal()
+    file_asked = Signal(str)  # a `Use` of what is opened
     sample_asked = Signal()
     samples_asked = Signal()
 
@@ -243,20 +252,27 @@ class InputPanel(QWidget):
         super().__init__()
         self._with_colony = with_colony
         self._key: str | None = None
+        self._letters = ""  # of the chosen layer's dimensions
         self.layer_box = ElidingComboBox()
         self.layer_box.setAccessibleName("Stack to predict from")
         self.layer_box.setPlaceholderText("no image layer yet")
+        self.layer_box.setMinimumWidth(100)
         self.open_button = QPushButton("Open file…")
         self.open_button.setToolTip(
             "Open a z-stack with its voxel size: OME-TIFF, TIFF or ND2; of an OME-Zarr "
             "folder, its zarr.json. What was saved with it comes along."
         )
+        self.more_button = QPushButton("⋯")
+        self.more_button.setProperty("role", "dots")
+        self.more_button.setAccessibleName("Open something else")
+        self.more_button.setToolTip("Open a ground truth, or an image to look at.")
+        self.more_button.setMenu(QMenu(self))
         self.sample_button = link_button(
             "No stack? Try the sample colony",
             "A simulated colony, imaged at every 4th plane, with its ground truth.",
         )
         self.samples_button = link_button(
-            "real stacks…" if with_colony else "No dense stack? Try a real one…",
+            "real stacks…" if with_colony else "No dense stack? Try a sample…",
             "Real cells from public collections. You see what it is and how large "
             "before anything is downloaded.",
         )
@@ -276,6 +292,11 @@ class InputPanel(QWidget):
             "Type in the voxel size where the file has none, or a wrong one.",
         )
         self.edit_button.setCheckable(True)
+        self.apply_button = link_button(
+            "Apply voxel size to the layer",
+            "Give the layer, and the others of its file, this voxel size: the scale "
+            "bar and other plugins know it then.",
+        )
         self.size = Form(_VoxelSize, beside=True)
         for axis in fields(_VoxelSize):
             self.size.native(axis.name).setMinimumWidth(40)
@@ -291,8 +312,9 @@ class InputPanel(QWidget):
         samples.setSpacing(0)
         samples.setStretch(0, 0)
         samples.addStretch(1)
-        rows = self._axis_row, self._channel_row, self.table, self._size_row
-        layer = in_a_row(self.layer_box, self.open_button)
+        size = self._size_row, self.apply_button
+        rows = self._axis_row, self._channel_row, self.table, *size
+        layer = in_a_row(self.layer_box, self.open_button, self.more_button)
         in_a_column(self, layer, samples, *rows, spacing=6)
         for row in rows:
             row.hide()
@@ -301,7 +323,10 @@ class InputPanel(QWidget):
     def _connect(self) -> None:
         self.layer_box.activated.connect(self._start_afresh)
         self.layer_box.activated.connect(self.changed)
-        self.open_button.clicked.connect(self.file_asked)
+        self.open_button.clicked.connect(lambda _on: self.file_asked.emit("input"))
+        ask, menu = self.file_asked.emit, self.more_button.menu()
+        menu.addAction("Open as ground truth…", partial(ask, "truth"))
+        menu.addAction("Open image…", partial(ask, "image"))
         self.sample_button.clicked.connect(self.sample_asked)
         self.samples_button.clicked.connect(self.samples_asked)
         self.axis.chosen.connect(self.changed)
@@ -337,6 +362,8 @@ class InputPanel(QWidget):
         if reading is not None and reading.volume.voxel_size is None:
             self.edit_button.setChecked(True)
         self._size_row.setVisible(reading is not None and self.edit_button.isChecked())
+        self._letters = "" if reading is None else reading.letters
+        self.apply_button.setVisible(self.typed_voxel_size() is not None)
 
     def show_expectations(self, rows: "Sequence[Expectation]") -> None:
         """Show expected against found; no rows hide the table."""
@@ -364,6 +391,27 @@ class InputPanel(QWidget):
     def type_voxel_size(self, size: tuple[float, float, float] | None) -> None:
         """Fill the fields without emitting `changed`."""
         self.size.set(_VoxelSize(*(size or ())))
+
+    def apply_voxel_size(self, viewer: Any) -> None:
+        """Give the chosen layer, and those of its file, the typed voxel size."""
+        size, chosen = self.typed_voxel_size(), layer_with_key(viewer, self._key)
+        if chosen is None or size is None:
+            return
+        path, step = chosen.source.path, tuple(chosen.scale)
+        for layer in list(viewer.layers):
+            beside = path and layer.source.path == path and tuple(layer.scale) == step
+            if layer is not chosen and not beside:
+                continue
+            scale, origin, units = list(step), list(layer.translate), list(layer.units)
+            for letter, value in zip("ZYX", size, strict=True):
+                if (axis := self._letters.find(letter)) >= 0:
+                    if str(units[axis]) == "pixel":
+                        origin[axis] *= value / scale[axis]
+                    scale[axis], units[axis] = value, "um"
+            layer.units, layer.scale, layer.translate = units, scale, origin
+        self.type_voxel_size(None)
+        self.edit_button.setChecked(False)
+        self.changed.emit()
 
     def half_typed(self) -> bool:
         """Return whether some, but not all, fields of the voxel size are filled."""
@@ -431,8 +479,9 @@ class InputWatch(QObject):
             emitter.connect(self._on_changed)
 
     def _emitters(self) -> list[Any]:
-        events = () if self._layer is None else _EVENTS
-        return [getattr(self._layer.events, name) for name in events]
+        if self._layer is None:
+            return []
+        return [getattr(self._layer.events, name) for name in _EVENTS]
 
     def _on_changed(self, _event: Any = None) -> None:
         self.changed.emit()

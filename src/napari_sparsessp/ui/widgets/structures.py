@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
 
 from napari_sparsessp.structures import Structure, match_channel, structure_or_custom
-from napari_sparsessp.ui.layers.metadata import DEFAULT_VISIBLE
+from napari_sparsessp.ui.layers.metadata import DEFAULT_VISIBLE, channel_part
 from napari_sparsessp.ui.preferences import preference_news, preferences
 from napari_sparsessp.ui.widgets.basic import Mark
 from napari_sparsessp.ui.widgets.card_text import Quality, r2_text
@@ -63,7 +63,7 @@ class StructureRow:
     def expected_tip(self) -> str:
         """Return on which images the expected quality was measured."""
         if self.expected is None:
-            return f"The model's card says nothing of it here.\n{_EXPECTED}"
+            return f"No scores recorded for this structure.\n{_EXPECTED}"
         cells = f" ({self.expected.cells})" if self.expected.cells else ""
         where = f"{self.expected.measured_on}{cells}"
         measured = f"R² {r2_text(self.expected.r2)} on {where}."
@@ -73,7 +73,7 @@ class StructureRow:
 
     def score_tip(self, meaning: str) -> str:
         """Return all scores, and what one of them means."""
-        names = ("R²", "PCC", "expected R²")
+        names = ("R²", "PCC", "R² on test cells")
         values = self.score("r2"), self.score("pcc"), self.expected_r2
         pairs = zip(names, values, strict=True)
         scores = [f"{name} {r2_text(v)}" for name, v in pairs if v is not None]
@@ -104,7 +104,7 @@ _SCORES = (
     # a notch on the bar of R² shows what was expected, tool tips say both
     Column(
         "expected",
-        "Expected",
+        "R² on test cells",
         StructureRow.expected_text,
         _EXPECTED,
         kind=Kind.NUMBER,
@@ -113,7 +113,7 @@ _SCORES = (
         ink=lambda _row: "muted",
         sortable=True,
         descending=True,
-        short="Exp.",
+        short="Test R²",
         gives_way=2,
         shown=lambda rows: any(row.expected is not None for row in rows),
     ),
@@ -324,6 +324,15 @@ class StructureModel(RowsModel):
         """Let a layer (or none) be the truth of a row, whatever its name."""
         self._on_truth(self.rows[number], key)
 
+    def take_truths(self, layers: Sequence[tuple[str, str]]) -> None:
+        """Let opened layers, as (key, name), be truths of what they are named by."""
+        names = [channel_part(name) for _, name in layers]
+        alone = len(layers) == len(self.rows) == 1
+        for number, row in enumerate(self.rows):
+            place = 0 if alone else match_channel(row.structure, names)
+            if place is not None:
+                self.choose_truth(number, layers[place][0])
+
     def _on_truth(self, row: StructureRow, key: str | None) -> None:
         row.truth, row.chosen, row.scores = key, True, None
         self.refresh()
@@ -343,12 +352,13 @@ class StructureModel(RowsModel):
     def _match(self) -> None:
         """Find truth layers by name, where the user has not chosen one."""
         own = [one for one in self.layers if one[0] not in self._strangers]
+        names = [channel_part(name) for _, name in own]
         before = self.truths()
         for row in self.rows:
             if row.truth is not None and row.truth not in dict(self.layers):
                 row.truth, row.chosen = None, False
             if not row.chosen:
-                place = match_channel(row.structure, [name for _, name in own])
+                place = match_channel(row.structure, names)
                 row.truth = None if place is None else own[place][0]
         self.refresh()
         if self.truths() != before:

@@ -5,6 +5,7 @@ light theme from a dark one, also a user's own theme, and without asking napari.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from qtpy.QtCore import QEvent, QObject, QRectF, QTimer
@@ -142,6 +143,7 @@ QPushButton[role="link"]:disabled { color: %(muted)s; background: transparent; }
 QPushButton[role="info"] { padding: 2px; min-width: 20px; max-width: 20px;
     min-height: 18px; font-weight: 600; font-style: italic; }
 QPushButton[role="dots"] { padding: 4px 4px; min-width: 20px; max-width: 20px; }
+QPushButton[role="dots"]::menu-indicator { image: none; width: 0; }
 QPushButton[role="segment"] { border-radius: 0; padding: 4px 4px; margin: 0;
     font-size: 9pt; border-right: 1px solid %(back)s; }
 QPushButton[role="segment"][place="first"] { border-top-left-radius: 4px;
@@ -195,11 +197,17 @@ _CHANGES = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 
 
 class Dress(QObject):
-    """Dresses a widget before its first look, and again when the theme changes."""
+    """Dresses a widget before its first look, and again when the theme changes.
 
-    def __init__(self, widget: QWidget) -> None:
+    `look` takes the tones; without it the widget gets the docks' style sheet.
+    """
+
+    def __init__(
+        self, widget: QWidget, look: Callable[[Tones], None] | None = None
+    ) -> None:
         super().__init__(widget)
         self._widget = widget
+        self._look = look or (lambda tones: widget.setStyleSheet(style_sheet(tones)))
         self._tones: Tones | None = None
         # the palette is only settled when the change has gone through
         self._settled = QTimer(self)
@@ -221,7 +229,7 @@ class Dress(QObject):
         tones = Tones.of(self._widget)
         if tones != self._tones:  # a new style sheet is itself a change of style
             self._tones = tones
-            self._widget.setStyleSheet(style_sheet(tones))
+            self._look(tones)
 
 
 def take_role(widget: QWidget, role: str) -> None:

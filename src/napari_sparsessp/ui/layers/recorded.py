@@ -1,0 +1,47 @@
+"""What a file says of a stack beyond a layer's scale and position."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from napari_sparsessp.volume import Volume
+
+RECORDED = "napari_sparsessp_recorded"
+
+
+def keep(volume: Volume) -> dict[str, Any]:
+    """Return it as metadata of the volume's layer."""
+    return {
+        RECORDED: {
+            "voxel_size": volume.voxel_size,
+            "origin": volume.origin,
+            "plane_z": volume.plane_z,
+            "placed": volume.placed,
+            "notes": volume.notes,
+        }
+    }
+
+
+def recall(layer: Any, volume: Volume) -> Volume:
+    """Return the volume of a layer as its file was read.
+
+    What the user has changed since, by moving or scaling the layer, counts.
+    """
+    kept = layer.metadata.get(RECORDED)
+    if not isinstance(kept, dict):
+        return volume
+    moved = [
+        abs(own - its) > 1e-6
+        for own, its in zip(volume.origin, kept["origin"], strict=True)
+    ]
+    z, y, x = (
+        known or shifted for known, shifted in zip(kept["placed"], moved, strict=True)
+    )
+    heights, size, before = kept["plane_z"], volume.voxel_size, kept["voxel_size"]
+    if heights and size and before and np.allclose(size, before):
+        shift = volume.origin[0] - heights[0][0]
+        heights = (tuple(height + shift for height in heights[0]),)
+    else:
+        heights = ()
+    return replace(volume, plane_z=heights, placed=(z, y, x), notes=kept["notes"])
