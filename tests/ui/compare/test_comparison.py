@@ -8,6 +8,8 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.agreement import agreement
 from napari_sparsessp.ui.compare.comparison import pair_of
 from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.layers.recorded import keep
+from napari_sparsessp.volume import Volume
 
 UM = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 PIXELS = {"scale": (2, 1, 1)}
@@ -57,3 +59,42 @@ def test_a_shift_counts_the_same_by_affine_and_by_translate(cells, world):
 def test_a_truth_out_of_the_plane_is_refused_by_name(cells):
     with pytest.raises(InputError, match="'truth' is turned or sheared out"):
         scores(cells, cells, {}, rotate=(0, 30, 0), **UM)
+
+
+def recorded(data, placed, origin=(0, 0, 0), **changes):
+    """A layer as it comes from a file that does or does not know its position."""
+    volume = Volume(data, "ZYX", UM["scale"], origin=origin, placed=(placed,) * 3)
+    place = {"translate": origin, **UM, **changes}
+    return Image(data, name="truth", metadata=keep(volume), **place)
+
+
+def pcc_of(light, truth, cells):
+    z = (cells - cells.mean()) / cells.std()
+    place = {**UM, "translate": light.translate}
+    found = image(z, {"request": {"model": "thin"}}, **place)
+    pair = pair_of("dna", found, truth, light, None)
+    return agreement(pair.truth, pair.prediction).scores["pcc"]
+
+
+def test_a_truth_with_a_stage_position_meets_a_stack_without_one(cells):
+    at = (0, 500, 900)
+    light, truth = recorded(cells, False), recorded(cells, True, at)
+    assert pcc_of(light, truth, cells) == pytest.approx(1, abs=1e-5)
+    light, truth = recorded(cells, True, at), recorded(cells, False)
+    assert pcc_of(light, truth, cells) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("placed", [True, False])
+@pytest.mark.parametrize("way", ["translate", "affine"])
+def test_where_the_user_moves_a_layer_is_never_overruled(cells, placed, way):
+    """Also of files that know no position."""
+    shift, affine = (0, 2 * 0.29, 0), np.eye(4)
+    affine[1, 3] = shift[1]
+    by_hand = {way: shift if way == "translate" else affine}
+    rolled = np.roll(cells, -2, axis=1)
+    light = recorded(cells, placed)
+    assert pcc_of(light, recorded(rolled, placed, **by_hand), cells) > 0.8
+    assert pcc_of(light, Image(rolled, **UM, **by_hand), cells) > 0.8
+    back = {"translate": (0, -2 * 0.29, 0)}
+    truth = recorded(rolled, placed)
+    assert pcc_of(recorded(cells, placed, **back), truth, cells) > 0.8

@@ -50,6 +50,7 @@ def test_no_pixel_is_read():
         shear=np.zeros(3),
         affine=np.eye(4),
         units=UM,
+        metadata={},
         data=Unreadable((5, 8, 9)),
     )
     assert read_layer(stub).volume.shape == (5, 8, 9)

@@ -1,7 +1,7 @@
 """Which layers are compared, and the scores, errors and truths computed from them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -105,6 +105,10 @@ def pair_of(
     # four axes without names: those of a prediction say what the others' are
     leading: LeadingAxis | None = None if time is None else "T"
     reading = read_layer(prediction, leading=leading)
+    if source is not None:  # it lies where its input does, as far as that is known
+        light = read_layer(source)
+        placed = reading.volume.with_(placed=light.volume.placed)
+        reading = replace(reading, volume=placed, moved=light.moved)
     other = read_layer(truth, leading=leading, onto=reading)
     predicted = _one_time(reading.volume, time, "the prediction")
     about = prediction.metadata[KEY]

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.layers.metadata import FilePlace, role_of, structure_named
-from napari_sparsessp.ui.layers.recorded import keep, recall
+from napari_sparsessp.ui.layers.recorded import Axes, keep, recall
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.volume import Volume
@@ -40,6 +40,7 @@ class LayerReading:
     unit_assumed: bool  # a scale without a unit was taken for µm
     steps: tuple[float, float, float]  # between voxels, µm or pixels of the world
     frame: np.ndarray  # (3, 3): from along the volume's axes to along the world's
+    moved: Axes  # along its own, since its file was read
 
 
 def read_layer(
@@ -67,6 +68,7 @@ def read_layer(
     sizes = dict(zip(letters, array.shape, strict=True))
     array, axes = _canonical(array, letters)
     matrix, place = _to_world(layer, letters)
+    own = np.linalg.solve(matrix / np.linalg.norm(matrix, axis=0), place)
     if onto is None:
         steps = np.linalg.norm(matrix, axis=0)
         frame = matrix / (voxel_size or steps)
@@ -87,11 +89,18 @@ def read_layer(
         source=str(path or layer.name),
         pixel_size=None if voxel_size else pixel,
     )
-    volume = recall(layer, volume)
+    volume, moved = recall(layer, volume, own)
+    if onto is not None:
+        # a truth that the user has moved, or the input, lies where it is seen to lie
+        by_hand = zip(moved or np.abs(own) > 1e-6, onto.moved, strict=True)
+        known = zip(volume.placed, onto.volume.placed, by_hand, strict=True)
+        placed = tuple(its if any(hand) else its_own for its_own, its, hand in known)
+        volume = volume.with_(placed=placed)
     ambiguous = guessed if guessed is not None and sizes[letters[guessed]] > 1 else None
     assumed = assumed and voxel_size is None
     z, y, x = map(float, steps)
-    return LayerReading(volume, letters, ambiguous, assumed, (z, y, x), frame)
+    moved = moved or (False, False, False)
+    return LayerReading(volume, letters, ambiguous, assumed, (z, y, x), frame, moved)
 
 
 def lie_apart(one: LayerReading, other: LayerReading) -> bool:

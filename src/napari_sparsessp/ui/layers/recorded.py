@@ -1,5 +1,6 @@
 """What a file says of a stack beyond a layer's scale and position."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,18 +24,24 @@ def keep(volume: Volume) -> dict[str, Any]:
     }
 
 
-def recall(layer: Any, volume: Volume) -> Volume:
-    """Return the volume of a layer as its file was read.
+Axes = tuple[bool, bool, bool]
 
-    What the user has changed since, by moving or scaling the layer, counts.
+
+def recall(
+    layer: Any, volume: Volume, own: Sequence[float]
+) -> tuple[Volume, Axes | None]:
+    """Return the volume of a layer as its file was read, and along which axes it moved.
+
+    What the user has changed since, by moving or scaling the layer, counts. `own` is
+    the place of voxel 0 along the layer's own axes; None where no file was recorded.
     """
     kept = layer.metadata.get(RECORDED)
     if not isinstance(kept, dict):
-        return volume
-    moved = [
-        abs(own - its) > 1e-6
-        for own, its in zip(volume.origin, kept["origin"], strict=True)
-    ]
+        return volume, None
+    a, b, c = (
+        abs(at - its) > 1e-6 for at, its in zip(own, kept["origin"], strict=True)
+    )
+    moved = a, b, c
     z, y, x = (
         known or shifted for known, shifted in zip(kept["placed"], moved, strict=True)
     )
@@ -44,4 +51,5 @@ def recall(layer: Any, volume: Volume) -> Volume:
         heights = (tuple(height + shift for height in heights[0]),)
     else:
         heights = ()
-    return replace(volume, plane_z=heights, placed=(z, y, x), notes=kept["notes"])
+    told = {"plane_z": heights, "placed": (z, y, x), "notes": kept["notes"]}
+    return replace(volume, **told), moved

@@ -41,7 +41,7 @@ _USUAL = (2, 4, 8)
 
 EMPTY = (
     "One dense stack tells how sparsely all the others may be imaged. It is predicted "
-    "from every plane and from every r-th one, planes between are never looked at, and "
+    "from every plane and from 1 plane in r, planes between are never looked at, and "
     "the results are compared. The curve appears here."
 )
 _TRUTH_TIP = "Layers that show the real structures, imaged with the stack."
@@ -66,7 +66,7 @@ class PlanState(Enum):
 
 
 _MEASURE_TIP = (
-    "Predict the stack from every plane and from every r-th one, and compare (Ctrl+R)."
+    "Predict the stack from every plane and from 1 plane in r, and compare (Ctrl+R)."
 )
 _LOOKS = {
     PlanState.READY: ("Find the ratio", "run", _MEASURE_TIP),

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport
 
 _CHART_HEIGHT = 180
+_X_LABEL = "sparsity ratio r: 1 plane in r is imaged"
 
 # Lightness, of 255, by which a line must differ from what is behind it.
 _CONTRAST = 55
@@ -203,7 +204,7 @@ class PlanResult(QWidget):
         )
         self.rule = Form(Rule, beside=True)
         self.imaging = Form(Imaging, beside=True)
-        self.chart = Chart("every r-th plane is imaged: r", "R²")
+        self.chart = Chart(_X_LABEL, "R²")
         self.chart.setFixedHeight(_CHART_HEIGHT)
         self.chart.setToolTip("Click a ratio to see what it means.")
         self.table = RowsModel(COLUMNS, key=lambda row: row.ratio)
@@ -337,7 +338,7 @@ class PlanResult(QWidget):
         faint = self._tones.muted.name()
         ratios = {one.ratio for one in report.ratios} | self._planned
         curves = curves_of(report, score, self._shown, self._colour, faint, max(ratios))
-        self.chart.set_labels("every r-th plane is imaged: r", SCORES[score])
+        self.chart.set_labels(_X_LABEL, SCORES[score])
         self.chart.set_x_ticks([(math.log2(one), str(one)) for one in sorted(ratios)])
         self.chart.set_y_range(*range_of(curves))
         # their names stand below, where they hide nothing
