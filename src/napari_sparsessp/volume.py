@@ -213,7 +213,7 @@ class Volume:
         own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
         known = bool(self.pixel_size and other.pixel_size)
         field, its_field = (
-            np.multiply(one.shape[-2:], one.pixel_size if known else 1)
+            np.multiply(one.shape[-2:], (known and one.pixel_size) or 1)
             for one in (self, other)
         )
         pixel = max(*own, *its) if known else 1
