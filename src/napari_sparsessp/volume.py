@@ -205,8 +205,8 @@ class Volume:
         """Return a copy at the place of another image of the same field, and a note.
 
         Along axes where one of the two does not know its origin, the outer edges in y
-        and x and the first planes coincide. The note is "" where that moves nothing.
-        InputError: its planes are not evenly spaced.
+        and x and the first planes coincide. The note is "" where that moves nothing, as
+        for fields of other sizes. InputError: its planes are not evenly spaced.
         """
         what = self.name or "the second image"
         if any(even_step(heights) is None for heights in self.plane_z):
@@ -216,6 +216,14 @@ class Volume:
             )
         origin, moved = list(self.origin), []
         own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
+        known = bool(self.pixel_size and other.pixel_size)
+        field, its_field = (
+            np.multiply(one.shape[-2:], (known and one.pixel_size) or 1)
+            for one in (self, other)
+        )
+        pixel = max(*own, *its) if known else 1
+        if (np.abs(field - its_field) > 2 * pixel).any():
+            return self, ""
         for axis, letter in enumerate("zyx"):
             if self.placed[axis] == other.placed[axis]:
                 continue

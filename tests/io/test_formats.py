@@ -92,7 +92,10 @@ def test_uneven_planes_are_a_sparse_view_at_their_true_positions(model):
 
 def test_files_of_one_field_lie_on_each_other_where_one_does_not_know_its_place():
     stage = Volume(STACK, "ZYX", (1, 0.3, 0.3), origin=(5120, -987, 1234))
-    plain = Volume(STACK, "ZYX", (1, 0.5, 0.5), placed=(False,) * 3, name="dna")
+    crop = Volume(STACK[:, :4], "ZYX", (1, 0.3, 0.3), placed=(False,) * 3)
+    assert crop.beside(stage) == (crop, "")  # nobody knows where it was cut out
+    fine = STACK[:, :8, :10]
+    plain = Volume(fine, "ZYX", (1, 0.5, 0.5), placed=(False,) * 3, name="dna")
     moved, note = plain.beside(stage)
     # First planes and outer edges meet.
     assert moved.origin == pytest.approx((5120, -986.9, 1234.1))

@@ -26,7 +26,12 @@ from napari_sparsessp.ui.layers.metadata import (
     role_of,
     structure_of,
 )
-from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
+from napari_sparsessp.ui.layers.reading import (
+    LayerData,
+    is_light,
+    layers_of,
+    spatial_attributes,
+)
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.volume import Volume
@@ -262,6 +267,8 @@ class FileOpening(QObject):
     def _on_read(self, use: Use, opened: OpenedFile) -> None:
         try:
             layers = opened.layers()
+            if use == "truth":  # the light that was imaged with it is none
+                layers = [one for one in layers if not is_light(one)] or layers
             for layer in layers:
                 if use == "truth" and not role_of(layer):
                     layer.name = f"{layer.name}{TRUTH_SUFFIX}"

@@ -154,9 +154,9 @@ class ViewState:
         for layer in self._viewer.layers:
             state = self._layers.get(layer_key(layer))
             if state is not None:
-                visible, layer.opacity, *name = state
+                visible, layer.opacity, *shown = state
                 set_shown(layer, visible)
-                _show_name(layer, *name)
+                _show_name(layer, *shown)
                 continue
             _show_name(layer, False)
             if role_of(layer) in (ERROR, COMPOSED):

@@ -127,8 +127,8 @@ def preview_prediction(
     if not state.structures:
         return replace(preview, waiting="Tick at least one structure.")
     try:
-        layers = {id_: layer_with_key(viewer, key) for id_, key in state.truths.items()}
-        layers = {id_: one for id_, one in layers.items() if one is not None}
+        found = {id_: layer_with_key(viewer, key) for id_, key in state.truths.items()}
+        layers = {id_: one for id_, one in found.items() if one is not None}
         truth: dict[str, Volume] = {}
         faults: dict[str, str] = {}
         for id_, one in layers.items():

@@ -6,14 +6,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.widgets.basic import in_a_column, small_label, wrapped_label
 from napari_sparsessp.ui.widgets.card_text import r2_text
-from napari_sparsessp.ui.widgets.style import Dress, Tones, mix
+from napari_sparsessp.ui.widgets.style import CHANGES_OF_THEME, Tones, mix
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
 from napari_sparsessp.ui.widgets.table_view import RowsView
 
@@ -33,10 +33,20 @@ class _Plot(QWidget):
         self._plot: Any | None = None
         self._tones = Tones.of(self)
         self._outer = in_a_column(self, spacing=2)
-        Dress(self, self._on_tones)
 
-    def _on_tones(self, _tones: Tones) -> None:
-        if self._plot is not None:
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event is not None and event.type() in CHANGES_OF_THEME:
+            self._follow_theme()
+
+    def showEvent(self, event: Any) -> None:
+        """Take the colours of the place where it is shown."""
+        super().showEvent(event)
+        self._follow_theme()
+
+    def _follow_theme(self) -> None:
+        if self._plot is not None and Tones.of(self) != self._tones:
             self._draw()
 
     def _draw(self) -> None: ...

@@ -5,7 +5,6 @@ light theme from a dark one, also a user's own theme, and without asking napari.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from qtpy.QtCore import QEvent, QObject, QRectF, QTimer
@@ -193,21 +192,15 @@ QHeaderView::section { background: transparent; color: %(muted)s; border: none;
 """
 
 
-_CHANGES = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
+CHANGES_OF_THEME = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 
 
 class Dress(QObject):
-    """Dresses a widget before its first look, and again when the theme changes.
+    """Dresses a widget before its first look, and again when the theme changes."""
 
-    `look` takes the tones; without it the widget gets the docks' style sheet.
-    """
-
-    def __init__(
-        self, widget: QWidget, look: Callable[[Tones], None] | None = None
-    ) -> None:
+    def __init__(self, widget: QWidget) -> None:
         super().__init__(widget)
         self._widget = widget
-        self._look = look or (lambda tones: widget.setStyleSheet(style_sheet(tones)))
         self._tones: Tones | None = None
         # the palette is only settled when the change has gone through
         self._settled = QTimer(self)
@@ -220,7 +213,7 @@ class Dress(QObject):
         """See the theme change; nothing is kept from the widget."""
         if event is not None and event.type() == QEvent.Type.Show:
             self._follow()
-        elif event is not None and event.type() in _CHANGES:
+        elif event is not None and event.type() in CHANGES_OF_THEME:
             self._settled.start()
         return False
 
@@ -229,7 +222,7 @@ class Dress(QObject):
         tones = Tones.of(self._widget)
         if tones != self._tones:  # a new style sheet is itself a change of style
             self._tones = tones
-            self._look(tones)
+            self._widget.setStyleSheet(style_sheet(tones))
 
 
 def take_role(widget: QWidget, role: str) -> None:
