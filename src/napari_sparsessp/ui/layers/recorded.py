@@ -28,7 +28,7 @@ def recall(layer: Any, volume: Volume) -> Volume:
 
     What the user has changed since, by moving or scaling the layer, counts.
     """
-    kept = layer.metadata.get(RECORDED)
+    kept = getattr(layer, "metadata", {}).get(RECORDED)
     if not isinstance(kept, dict):
         return volume
     moved = [
