@@ -24,16 +24,9 @@ class Progress(Protocol):
     """Receive the progress of a job; raise `Cancelled` to end it."""
 
     def __call__(self, done: float, total: float | None = None, what: str = "") -> None:
-        """Report progress.
+        """Report the units that are done, and the step as the user reads it.
 
-        Parameters
-        ----------
-        done
-            Units of work that are finished; without `total`, a share from 0 to 1.
-        total
-            Units of the whole job; None where it cannot be known.
-        what
-            The step that runs now, as the user reads it.
+        Without a `total`, because it cannot be known, a share from 0 to 1.
         """
 
 
@@ -64,13 +57,7 @@ def part_of(progress: Progress, start: float, stop: float, name: str = "") -> Pr
 
 
 class TimeLeft:
-    """Estimate the seconds that are left from the share that is done.
-
-    Parameters
-    ----------
-    clock
-        Seconds; for tests.
-    """
+    """Estimate the seconds that are left from the share that is done."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
