@@ -100,13 +100,8 @@ class SparseView:
     ) -> SparseView:
         """Keep every r-th plane of a dense stack, as if the rest were never imaged.
 
-        Parameters
-        ----------
-        ratio
-            A whole number r ≥ 1: planes phase, phase + r, … are kept.
-        step
-            Distance of neighbouring input planes in dense planes; 1 where the stack
-            is as dense as the grid. The view's ratio is ``r * step``.
+        With r a whole number, planes phase, phase + r, … are kept. `step` is the
+        distance of input planes in dense planes; the view's ratio is ``r * step``.
         """
         ratio = _checked_ratio(ratio)
         if abs(ratio - round(ratio)) > _EPSILON:
@@ -133,18 +128,11 @@ class SparseView:
         return tuple(sorted({min(max(plane, 0), last) for plane in rounded}))
 
     def weights(self, mapping: str) -> np.ndarray:
-        """Return the matrix that spreads measured planes over the dense grid.
+        """Return the matrix (D, n) that spreads measured planes over the dense grid.
 
-        Parameters
-        ----------
-        mapping
-            `hold` repeats the last measured plane at or below (the published code's
-            "nearest"); `nearest` takes the closest, the lower one on a tie; `linear`
-            interpolates between true positions. All clamp at the ends.
-
-        Returns
-        -------
-        float32, shape (D, n); each row sums to 1.
+        `hold` repeats the last measured plane at or below (the published code's
+        "nearest"); `nearest` takes the closest, the lower one on a tie; `linear`
+        interpolates between true positions. All clamp at the ends; rows sum to 1.
         """
         lower, upper, share = self._neighbours(mapping)
         matrix = np.zeros((self.depth, len(self.planes)), np.float32)

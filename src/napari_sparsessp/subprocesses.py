@@ -31,14 +31,8 @@ class WorkerFailed(Exception):
 class WorkerProcess:
     """A fresh Python process that answers in lines of JSON.
 
-    Ctrl-C in a terminal does not reach it: it is for the parent, which ends it.
-
-    Parameters
-    ----------
-    module
-        Name of the module to run; it calls `serve`.
-    threads
-        For torch and the libraries below it.
+    Ctrl-C in a terminal does not reach it: it is for the parent, which ends it. The
+    `module` calls `serve`; `threads` are for torch and the libraries below it.
 
     Examples
     --------
@@ -83,15 +77,8 @@ class WorkerProcess:
     def receive(self, tick: Callable[[float], None] | None = None) -> Any:
         """Return the next answer, or None where the worker ended as it should.
 
-        Parameters
-        ----------
-        tick
-            Called about once a second, with the seconds waited so far; may raise.
-
-        Raises
-        ------
-        WorkerFailed
-            The worker ended early.
+        `tick` is called about once a second, with the seconds waited so far, and may
+        raise. WorkerFailed: the worker ended early.
         """
         began = time.monotonic()
         while True:
@@ -145,10 +132,7 @@ class WorkerProcess:
 def serve(answer: Callable[[Any], Iterator[Any]]) -> None:
     """Answer the parent's values in turn until standard input is closed.
 
-    Parameters
-    ----------
-    answer
-        Called in the main thread with each value; yields any number of answers.
+    `answer` is called in the main thread with each value; it yields any number.
     """
     # Ctrl-C and a cluster's SIGTERM are for the parent, which saves and ends us.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -24,16 +24,9 @@ class Progress(Protocol):
     """Receive the progress of a job; raise `Cancelled` to end it."""
 
     def __call__(self, done: float, total: float | None = None, what: str = "") -> None:
-        """Report progress.
+        """Report the units that are done, and the step as the user reads it.
 
-        Parameters
-        ----------
-        done
-            Units of work that are finished; without `total`, a share from 0 to 1.
-        total
-            Units of the whole job; None where it cannot be known.
-        what
-            The step that runs now, as the user reads it.
+        Without a `total`, because it cannot be known, a share from 0 to 1.
         """
 
 

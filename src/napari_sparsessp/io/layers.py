@@ -213,15 +213,9 @@ def write_layers(
 ) -> Path:
     """Write layers into a new folder; it gets its name only when it is whole.
 
-    Parameters
-    ----------
-    path
-        Ends in ``.ome.zarr`` or ``.zarr``; must not exist.
-    layers
-        The arrays have an axis for each letter of the record's `axes`; lazy ones are
-        read a part at a time. The place of their voxels is filled in here.
-    progress
-        Whatever it raises stops the writing, and nothing is left.
+    The name ends in ``.zarr``. Arrays have an axis for each letter of the record's
+    `axes`; lazy ones are read a part at a time. The place of their voxels is filled in
+    here. Whatever `progress` raises stops the writing, and nothing is left.
     """
     path = check_output(path)
     if kind_of(path) != "zarr":

@@ -178,12 +178,7 @@ def create_levels(
 ) -> list[Any]:
     """Make the empty levels of an image, finest first, in the group's version of Zarr.
 
-    Parameters
-    ----------
-    chunk
-        (z, y, x); other axes have chunks of 1.
-    coarser
-        False makes the finest level alone.
+    Axes but (z, y, x) have chunks of 1; without `coarser` the finest level is alone.
     """
     new = group.metadata.zarr_format == 3
     how: dict[str, Any] = {"dtype": dtype, "fill_value": 0}

@@ -27,17 +27,9 @@ _ENDINGS = {".tif": "tiff", ".tiff": "tiff", ".zarr": "zarr"}
 def check_output(path: str | Path, overwrite: bool = False) -> Path:
     """Return the path of a result, checked before anything is computed.
 
-    Parameters
-    ----------
-    path
-        The file (``.ome.tif``) or folder (``.ome.zarr``) to be. Of a link, what it
-        leads to is written, and the link stays.
-
-    Raises
-    ------
-    OutputError
-        For another ending, an existing output, something else of this name, and a
-        folder that is missing or cannot be written to.
+    It is a file (``.ome.tif``) or folder (``.ome.zarr``); of a link, what it leads to
+    is written, and the link stays. OutputError: another ending, an existing output,
+    something else of this name, or a folder that is missing or cannot be written to.
     """
     path = user_path(path)
     kind = kind_of(path)
@@ -83,6 +75,8 @@ def write_prediction(
     It is written under a temporary name in the same folder and renamed at the end:
     nothing incomplete ever bears the final name, and nothing is left of a failure.
 
+    OutputError: as `check_output`, and when the disk is full or fails.
+
     Parameters
     ----------
     result_volume
@@ -91,11 +85,6 @@ def write_prediction(
         They give the channels' names (ids) and colours.
     provenance
         Kept in the file as JSON; see `read_provenance`.
-
-    Raises
-    ------
-    OutputError
-        As `check_output`, and when the disk is full or fails.
     """
     path = check_output(path, overwrite)
     known = [
@@ -136,10 +125,7 @@ def write_prediction(
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
     """Return the provenance in a prediction's file; None where it holds none.
 
-    Raises
-    ------
-    InputError
-        When the file is missing or no image that could hold any.
+    InputError: the file is missing, or no image that could hold any.
     """
     path = user_path(path)
     if not path.exists():
@@ -168,10 +154,7 @@ def kind_of(path: Path) -> str:
 def disk_error(path: Path, error: OSError, *, kept: bool = False) -> OutputError:
     """Return why an output could not be written, and what to do, in one line.
 
-    Parameters
-    ----------
-    kept
-        Whether a later run can go on with what is done.
+    `kept`: a later run can go on with what is done.
     """
     # numpy says only how much of an array went out when the disk took no more.
     short = error.errno is None and "written" in str(error)

@@ -35,7 +35,7 @@ def recall(
     What the user has changed since, by moving or scaling the layer, counts. `own` is
     the place of voxel 0 along the layer's own axes; None where no file was recorded.
     """
-    kept = layer.metadata.get(RECORDED)
+    kept = getattr(layer, "metadata", {}).get(RECORDED)
     if not isinstance(kept, dict):
         return volume, None
     a, b, c = (
