@@ -206,7 +206,14 @@ class Volume:
 
         Along axes where one of the two does not know its origin, the outer edges in y
         and x and the first planes coincide. The note is "" where that moves nothing.
+        InputError: its planes are not evenly spaced.
         """
+        what = self.name or "the second image"
+        if any(even_step(heights) is None for heights in self.plane_z):
+            raise InputError(
+                f"the planes of {what} are not evenly spaced, so that it cannot be "
+                "laid on another image; resample it to even steps"
+            )
         origin, moved = list(self.origin), []
         own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
         for axis, letter in enumerate("zyx"):
@@ -218,7 +225,7 @@ class Volume:
                 moved.append(letter)
         if not moved:
             return self, ""
-        what, (z, y, x) = self.name or "the second image", origin
+        z, y, x = origin
         return replace(self, origin=(z, y, x)), (
             f"the position in {', '.join(moved)} is recorded in one of two files only: "
             f"{what} was laid on the other's field"

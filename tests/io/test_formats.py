@@ -1,5 +1,6 @@
 """Files as microscopes and other programs write them, and what they leave open."""
 
+import sys
 import uuid
 from types import SimpleNamespace
 
@@ -100,6 +101,9 @@ def test_files_of_one_field_lie_on_each_other_where_one_does_not_know_its_place(
     known = Volume(STACK, "ZYX", (1, 0.3, 0.3), origin=(5121, -987, 1234))
     assert known.beside(stage) == (known, "")
     assert plain.beside(plain) == (plain, "")
+    uneven = Volume(STACK[:3], "ZYX", (1, 0.3, 0.3), plane_z=((0, 1, 5),), name="gap")
+    with pytest.raises(InputError, match="planes of gap are not evenly spaced"):
+        uneven.beside(stage)
 
 
 @pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr"])
@@ -144,8 +148,33 @@ def test_an_image_in_several_files_is_read_through_all_or_says_which_lacks(split
     with pytest.raises(InputError, match=r"truncated|set_1\.ome\.tif|damaged"):
         load_volume(split[0])
     split[1].unlink()
-    with pytest.raises(InputError, match=r"one of 2 files .*'set_1\.ome\.tif' is not"):
+    with pytest.raises(
+        InputError, match=r"one of several files .*'set_1\.ome\.tif' is not"
+    ):
         load_volume(split[0])
+
+
+def test_a_position_that_is_whole_is_read_without_the_files_of_others(tmp_path):
+    """As Micro-Manager writes them: each header names the files of all positions."""
+    ids = [f"urn:uuid:{uuid.UUID(int=number)}" for number in (1, 2)]
+    images = "".join(
+        f'<Image ID="Image:{k}"><Pixels ID="Pixels:{k}" DimensionOrder="XYZCT" '
+        'Type="uint16" SizeX="16" SizeY="12" SizeZ="8" SizeC="1" SizeT="1">'
+        f'<Channel ID="Channel:{k}:0" SamplesPerPixel="1"/>'
+        f'<TiffData IFD="0" PlaneCount="8"><UUID FileName="pos{k}.ome.tif">{ids[k]}'
+        "</UUID></TiffData></Pixels></Image>"
+        for k in range(2)
+    )
+    space = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    header = f'<OME xmlns="{space}" UUID="{ids[0]}">{images}</OME>'.encode()
+    path = tmp_path / "pos0.ome.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for page, plane in enumerate(STACK):
+            text = header if not page else None
+            tif.write(plane, description=text, metadata=None, contiguous=False)
+    np.testing.assert_array_equal(load_volume(path).numpy(), STACK)
+    with pytest.raises(InputError, match=r"'pos1\.ome\.tif' is not beside it"):
+        load_volume(path, scene=1)
 
 
 def test_a_tag_that_only_complains_is_no_truncation(tmp_path):
@@ -302,7 +331,8 @@ def test_a_scan_of_x_and_z_is_said(tmp_path, monkeypatch, shape):
     scan = Source(array, shape, [], Calibration(), "")
     monkeypatch.setattr(reading, "find_spec", lambda module: True)
     monkeypatch.setattr(reading, "source_of", lambda *_: scan)
-    monkeypatch.setattr("bioio.BioImage", lambda path: SimpleNamespace(reader=None))
+    image = SimpleNamespace(BioImage=lambda path: SimpleNamespace(reader=None))
+    monkeypatch.setitem(sys.modules, "bioio", image)
     (tmp_path / "a.lif").write_bytes(b"whatever")
     with pytest.raises(InputError, match="a scan of x and z without y"):
         load_volume(tmp_path / "a.lif")

@@ -107,3 +107,6 @@ def test_numbers_of_objects_are_no_brightness(thin_model, make_volume, cells):
     assert found.mask
     assert "a mask: where objects are" in survey_note("dna", {None: found})
     assert not surveyed(cells >> 4).mask  # few grey levels are still light
+    y, x = np.mgrid[:40, :480]
+    smooth = (4 + 3 * np.sin(x / 60) + 0 * y).astype(np.uint8)
+    assert not surveyed(np.stack([smooth] * 3)).mask

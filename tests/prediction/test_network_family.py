@@ -9,6 +9,7 @@ import pytest
 from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.engine import (
+    ArrayWriter,
     PredictionCancelled,
     TileDone,
     predict,
@@ -129,15 +130,24 @@ def test_tiles_fit_without_seams_where_no_norm_looks_around(
 
 
 def test_each_pass_is_an_event_and_can_be_cancelled(make_model, make_volume):
-    """Where structures cost a pass each, nobody waits for all of them."""
-    model = make_model(**PASSES)
-    cancel = threading.Event()
+    """Where structures cost a pass each, nobody waits for all of them.
+
+    What is resumed is what it would have been, a blank time point too.
+    """
+    model, volume = make_model(**PASSES), make_volume((2, 8, 32, 32), "TZYX")
+    volume.array[1] = 0
+    cancel, writer = threading.Event(), ArrayWriter()
     seen = []
-    for event in predict_stream(model, make_volume((8, 32, 32)), cancel=cancel):
+    for event in predict_stream(model, volume, writer=writer, cancel=cancel):
         seen.append(event)
         if isinstance(event, TileDone):
             assert event.structures == ("dna",)
-            assert event.total == 3
+            assert event.total == 6
             cancel.set()
     assert isinstance(seen[-1], PredictionCancelled)
     assert seen[-1].done == 1
+    *_, last = predict_stream(model, volume, writer=writer)
+    whole = predict(model, volume)
+    np.testing.assert_array_equal(writer.buffer, whole.volume.array)
+    assert np.isnan(writer.buffer[1]).all()
+    assert last.report.warnings == whole.report.warnings

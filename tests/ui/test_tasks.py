@@ -103,18 +103,6 @@ def test_an_abandoned_task_emits_nothing(qtbot):
     qtbot.wait(100)
 
 
-def test_a_destroyed_parent_cancels_the_task(qtbot):
-    from qtpy.QtCore import QObject
-
-    parent, release = QObject(), threading.Event()
-    task = BackgroundTask(lambda _progress: release.wait(10), parent=parent)
-    progress = task.progress
-    task.start()
-    parent.deleteLater()
-    qtbot.waitUntil(progress.cancelled.is_set)
-    release.set()
-
-
 def test_errors_of_the_package_are_shown_as_they_are():
     mine = InputError("no such file")
     assert readable_error(mine, "the test") is mine

@@ -221,7 +221,7 @@ def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     from napari_sparsessp.errors import InputError
     from napari_sparsessp.ui import samples
 
-    def missing():
+    def missing(**_):
         raise InputError("the sample is not installed; install the package again")
 
     monkeypatch.setattr(samples, "sample_paths", missing)

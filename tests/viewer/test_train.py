@@ -143,7 +143,8 @@ def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):
     # The next one gets another id: nothing is replaced.
     ready.form.model.choose("my-dna", freeze_encoder=False)
     ready.refresh()
-    assert any("was used to train My DNA" in note for note in ready.preview.notes)
+    seen = "was used to train My DNA"
+    qtbot.waitUntil(lambda: any(seen in note for note in ready.preview.notes))
     assert ready.form.name.get("id") == "my-dna-2"
 
 

@@ -94,7 +94,7 @@ def import_model(
         bool, Option("--dry-run", help="Show what was found, write nothing.")
     ] = False,
 ) -> None:
-    """Import a published checkpoint, or add a model; nothing in it is executed."""
+    """Import a checkpoint or a model; nothing in it is executed."""
     console, given = console_of(context), _given_answers(context)
     if file.suffix.lower() == ".safetensors":
         if out is not None or dry_run:

@@ -117,7 +117,7 @@ def micrometres(value: Any, unit: str | None) -> float | None:
 
 
 def check_ome_header(xml: str, pages: int, length: int, path: Path) -> None:
-    """Refuse a header that could fill the memory, or whose files are not all there."""
+    """Refuse a header that could fill the memory, before pixels are looked for."""
     name = path.name
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         raise InputError(
@@ -128,28 +128,36 @@ def check_ome_header(xml: str, pages: int, length: int, path: Path) -> None:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError:
         return  # no OME file: its readers take it for a plain TIFF
-    pixels, files = [], {name}
-    for element in root.iter():
-        kind = element.tag.rpartition("}")[2]
-        if kind == "UUID" and element.text != root.get("UUID"):
-            files.add(element.get("FileName", name))
-        elif kind == "Pixels":
-            pixels.append(element)
-    for other in sorted(files - {name}):
+    for other in _other_files(root, root, path):
         if re.search(r"[/\\]", other):
             raise InputError(
                 f"{name} takes pixels from {other[:80]!r}, outside of its folder; put "
                 "all files of the image into one folder and export it again"
             )
-        if not (path.parent / other).is_file():
-            raise InputError(
-                f"{name} is one of {len(files)} files of an image, and {other[:80]!r} "
-                "is not beside it; put all of them, with the names that they were "
-                "written with, into one folder"
-            )
-        length += (path.parent / other).stat().st_size
-    for element in pixels:
-        _check_sizes(element, pages, length, name)
+        if (path.parent / other).is_file():
+            length += (path.parent / other).stat().st_size
+    for element in root.iter():
+        if element.tag.rpartition("}")[2] == "Pixels":
+            _check_sizes(element, pages, length, name)
+
+
+def missing_files(xml: str, path: Path) -> list[list[str]]:
+    """Return the files that are not there, for each image of an OME-XML header."""
+    root = ElementTree.fromstring(xml)
+    each = [_other_files(root, image, path) for image in root.findall("{*}Image")]
+    return [[o for o in others if not (path.parent / o).is_file()] for others in each]
+
+
+def _other_files(
+    root: ElementTree.Element, part: ElementTree.Element, path: Path
+) -> list[str]:
+    """Names of the files, but this one, from which a part of a header takes pixels."""
+    files = {
+        element.get("FileName", path.name)
+        for element in part.iter()
+        if element.tag.endswith("}UUID") and element.text != root.get("UUID")
+    }
+    return sorted(files - {path.name})
 
 
 def _check_sizes(

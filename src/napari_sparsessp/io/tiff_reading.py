@@ -27,6 +27,7 @@ from napari_sparsessp.io.calibration import (
     choose_scene,
     from_ome_xml,
     from_tiff,
+    missing_files,
     ome_channel_names,
     ome_scenes,
 )
@@ -47,8 +48,10 @@ _TIGHTEST = 2000
 
 def open_tiff(path: Path, scene: str | int | None) -> Source:
     """Open one scene of a TIFF or OME-TIFF."""
+    import tifffile
+
     with _opened(path) as tif:
-        xml, order = tif.ome_metadata, tif.byteorder
+        xml = tif.ome_metadata
         found = Calibration() if xml else from_tiff(tif)
         series = list(tif.series)
         pages = [list(image.pages) for image in series]
@@ -58,20 +61,29 @@ def open_tiff(path: Path, scene: str | int | None) -> Source:
         shape, planes = (len(series), *series[0].shape), [page for (page,) in pages]
         return Source(_lazy(planes, shape, series[0].dtype), "ZYX", [], found, "")
     known = ome_scenes(xml) if xml else []
-    whole = len(known) == len(series)
+    lacks = missing_files(xml, path) if xml else []
+    # tifffile leaves out images of which it has no file.
+    here = [k for k in range(len(known)) if len(known) == len(series) or not lacks[k]]
+    whole = len(here) == len(series)
     scenes = known if whole else [f"Image:{number}" for number in range(len(series))]
-    index = choose_scene(scenes, scene)
-    image = series[index]
+    index = choose_scene(scenes, here[0] if scene is None and here else scene)
+    if absent := (lacks[index] if whole and xml else sum(lacks, [])):
+        raise InputError(
+            f"{path.name} is one of several files of an image, and {absent[0][:80]!r} "
+            "is not beside it; put all of them, with the names that they were written "
+            "with, into one folder"
+        )
+    number = here.index(index) if whole else index
+    image = series[number]
     shape, axes = image.get_shape(squeeze=False), image.get_axes(squeeze=False)
     if not whole or set(axes) - set("TCZYXS"):
         # A header may bend the schema; then its pages count, as in a plain TIFF.
         shape, axes = image.shape, known_axes(image.axes, image.shape)
     names = ome_channel_names(xml, index) if xml else []
     found = from_ome_xml(xml, index) if xml else found
-    array = _lazy(pages[index], shape, image.dtype)
+    array = _lazy(pages[number], shape, image.dtype)
     if array is None:  # one page for all of the pixels, as ImageJ writes large files
-        kind = image.dtype.newbyteorder(order)
-        array = np.memmap(path, kind, "r", image.dataoffset or 0, shape)
+        array = tifffile.memmap(path, series=number, mode="r").reshape(shape)
     return Source(array, axes, names, found, scenes[index] if len(scenes) > 1 else "")
 
 

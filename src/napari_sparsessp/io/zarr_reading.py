@@ -278,14 +278,13 @@ def _check_file(root: Path, key: str) -> None:
 HARMLESS = 2**28
 """Bytes that may be unpacked unchecked."""
 
-# What the most monotonous content packs to; zlib's bound is that of its format.
-_TIGHTEST = {b"\x1f\x8b": 1032, b"\x78": 1032, b"BZh": 50_000, b"\xfd7zXZ": 7_000}
-
-_UNPACKERS: dict[bytes, Callable[[], Any]] = {
-    b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
-    b"\x78": zlib.decompressobj,
-    b"BZh": bz2.BZ2Decompressor,
-    b"\xfd7zXZ": lzma.LZMADecompressor,
+# By magic: how tight the most monotonous content packs (zlib's bound is that of its
+# format), and what unpacks it.
+_PACKERS: dict[bytes, tuple[int, Callable[[], Any]]] = {
+    b"\x1f\x8b": (1032, lambda: zlib.decompressobj(wbits=31)),
+    b"\x78": (1032, zlib.decompressobj),
+    b"BZh": (50_000, bz2.BZ2Decompressor),
+    b"\xfd7zXZ": (7_000, lzma.LZMADecompressor),
 }
 
 _PIECE = 2**24
@@ -300,11 +299,8 @@ def check_packed(content: bytes, largest: int, name: str) -> None:
     if len(content) > largest:
         raise OSError(f"{name} is larger than the block that is declared")
     declared = _declared(content)
-    if declared is not None:
-        too_large = declared > max(largest, HARMLESS)
-    else:
-        too_large = _trial(content, largest)
-    if too_large:
+    bound = max(largest, HARMLESS)
+    if _trial(content, largest) if declared is None else declared > bound:
         raise OSError(f"{name} unpacks to more than the block that is declared")
 
 
@@ -334,10 +330,11 @@ def _zstandard(content: bytes) -> int | None:
 
 def _trial(content: bytes, largest: int) -> bool:
     """Unpack piece by piece, and stop where it is too much."""
-    magic = next((start for start in _UNPACKERS if content.startswith(start)), None)
-    if magic is None or len(content) * _TIGHTEST[magic] <= max(largest, HARMLESS):
+    magic = next((start for start in _PACKERS if content.startswith(start)), b"")
+    tightest, make = _PACKERS.get(magic, (0, None))
+    if make is None or len(content) * tightest <= max(largest, HARMLESS):
         return False
-    unpacker, total = _UNPACKERS[magic](), 0
+    unpacker, total = make(), 0
     try:
         while not unpacker.eof and total <= largest:
             piece = unpacker.decompress(content, _PIECE)

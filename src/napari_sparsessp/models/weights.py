@@ -13,10 +13,10 @@ import hashlib
 import json
 import math
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.files import ELSEWHERE, atomic_write
@@ -144,12 +144,8 @@ def copy_weights(
             metadata[CARD_KEY] = card.to_json(indent=None)
             start = _header_bytes({"__metadata__": metadata, **header})
         size = original.stat().st_size
-        _write(target, start, _chunks(file), size, progress, advice)
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        yield chunk
+        chunks = iter(lambda: file.read(_CHUNK), b"")
+        _write(target, start, chunks, size, progress, advice)
 
 
 def _header_bytes(header: Mapping[str, object]) -> bytes:

@@ -59,7 +59,7 @@ def survey_truth(truth: Volume) -> TruthSurvey:
     depth, height, width = truth.shape
     padding = padding_value(truth.planes(probes(range(depth))))
     survey = Survey((depth, height, width), padding=padding)
-    suspects, pairs = {}, np.zeros((depth, 2))
+    suspects, pairs = {}, np.zeros((depth, 4))
     for number in range(depth):
         plane = truth.planes([number])[0]
         survey.add(number, 0, plane)
@@ -71,9 +71,11 @@ def survey_truth(truth: Volume) -> TruthSurvey:
     inner = inner[np.isfinite(inner)]
     if not inner.size or np.ptp(inner) == 0:
         return TruthSurvey(truth, blank=True)
-    equal, shown = np.delete(pairs, empty, 0).sum(0)
-    if equal > LABELS * shown:
-        if len(np.unique(inner[inner > 0])) > 1:
+    equal, shown, steps, jumps = np.delete(pairs, empty, 0).sum(0)
+    several = len(np.unique(inner[inner > 0])) > 1
+    # Few grey levels of a smooth image are equal too, but rise by one.
+    if equal > LABELS * shown and (jumps > 0.2 * steps or not several):
+        if several:
             raise InputError(
                 "it is a label image, whose numbers are no brightness; give the "
                 "fluorescence that it was made from, or a mask of 0 and 1 to score the "
@@ -173,16 +175,17 @@ def _suspects(plane: np.ndarray) -> tuple[np.ndarray, ...]:
     return y, x, np.abs(plane[y, x] - middle), np.abs(level - middle), level
 
 
-def _equal_pairs(plane: np.ndarray) -> tuple[int, int]:
+def _equal_pairs(plane: np.ndarray) -> tuple[int, ...]:
     """Count neighbours that are the same whole number above 0, and all above 0.
 
-    In 64 of a plane's rows, which tell enough.
+    Then those that differ, and by more than 1. In 64 of a plane's rows.
     """
     rows = plane[:: max(1, len(plane) // 64)]
     left, right = rows[:, :-1], rows[:, 1:]
     shown = left > 0
     equal = shown & (left == right) & (left == np.rint(left))
-    return int(equal.sum()), int(shown.sum())
+    step = np.abs(left - right)
+    return tuple(int(one.sum()) for one in (equal, shown, step > 0, step > 1))
 
 
 def _usual(samples: list[np.ndarray], number: int) -> bool:

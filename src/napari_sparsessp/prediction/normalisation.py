@@ -185,13 +185,15 @@ def padding_value(planes: Iterable[np.ndarray]) -> float | None:
         outside = beyond(image_spans(plane, value), slice(0, plane.shape[1]))
         grown = np.pad(outside, 1)
         grown = grown[2:, 1:-1] | grown[:-2, 1:-1] | grown[1:-1, 2:] | grown[1:-1, :-2]
-        edge, rest = plane[grown & ~outside], plane[~outside]
-        rest = rest[np.isfinite(rest)]
+        edge, rest = (
+            part[np.isfinite(part)]
+            for part in (plane[grown & ~outside], plane[~outside])
+        )
         enough = max(16, PADDING[0] * plane.size) <= outside.sum()
         if not enough or outside.mean() > PADDING[1] or not edge.size or not rest.size:
             continue
         width = float(np.ptp(np.percentile(rest, (1, 99))))
-        cliff = float(np.nanmedian(np.abs(edge - value)))
+        cliff = float(np.median(np.abs(edge - value)))
         if np.mean(rest == value) < 0.01 and cliff > CLIFF * width > 0:
             return value
     return None
@@ -224,10 +226,15 @@ def plane_list(by_time: Mapping[int | None, Iterable[int]]) -> str:
     if not found:
         return ""
     time, planes = next(iter(found.items()))
-    ends = [k for k in planes if {k - 1, k + 1} - {*planes}]
-    runs = [f"{k}–" if k + 1 in planes else f"{k}, " for k in ends]
-    which = "".join(runs[:8]).rstrip(", ") + ", …" * (len(runs) > 8)
-    text = f"plane{'s' if len(planes) > 1 else ''} {which}"
+    runs: list[list[int]] = []
+    for plane in planes:
+        if runs and runs[-1][1] == plane - 1:
+            runs[-1][1] = plane
+        else:
+            runs.append([plane, plane])
+    which = [f"{first}–{last}" if last > first else str(first) for first, last in runs]
+    which = which[:8] + ["…"] * (len(runs) > 8)
+    text = f"plane{'s' if len(planes) > 1 else ''} {', '.join(which)}"
     if time is not None:
         text += f" of time point {time}"
     return text + f" (and planes of {len(found) - 1} more)" * (len(found) > 1)

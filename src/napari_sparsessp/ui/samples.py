@@ -137,7 +137,8 @@ _COLONIES = {  # title and what it is for
     DENSE: (
         "Simulated colony, every plane, with truth",
         "Bright-field of simulated cells, with twelve structures as truth, for all "
-        "docks: predict, compare, find out how sparsely one may image, or train.",
+        "docks: predict, compare, find out how sparsely one may image, or train. One "
+        "small field: its mean R² is 0.40, that of the 16 test colonies 0.53.",
     ),
     SPARSE: (
         "Simulated colony, every 4th plane, with truth",

@@ -105,12 +105,13 @@ def test_importing_is_offered_also_where_no_model_is(picker, qtbot):
 
 def test_diagrams_say_what_is_to_be_expected_of_them(picker, card):
     picker.set_cards([card(), card(id="flat", topology="2d", name="Flat")])
-    before = picker.buttons["2d"].sizeHint().height()
+    before, picture = picker.buttons["2d"].sizeHint().height(), picker.grab().toImage()
     quality = Quality(0.349, "16 held-out colonies")
     picker.show_prospects({"2d": (quality, 12.3), "3to2d": (None, None)})
     flat = picker.buttons["2d"]
     assert flat.accessibleName() == "Topology 2D, R² 0.35, ≈ 12 s"
     assert flat.sizeHint().height() > before
+    assert picker.grab().toImage() != picture
     assert "measured on 16 held-out colonies" in flat.toolTip()
     assert picker.buttons["3to2d"].accessibleName() == "Topology 3D → 2D"
     real = Quality(0.2, "a field", "real cells, held out")

@@ -30,12 +30,6 @@ def test_any_name_becomes_an_id(typed, id_):
     assert structure_id(typed) == id_
 
 
-def test_suggestions_are_filled_in_with_the_catalogues_names(fields):
-    fields.offer(2, ("dna", "nuclear_envelope"))
-    assert [field.text() for field in fields.fields] == ["DNA", "Nuclear envelope"]
-    assert fields.problem() == ""
-
-
 def test_a_list_fills_the_fields_below(fields):
     fields.offer(4)
     type_in(fields, 1, "dna, my marker; tom20")
@@ -54,8 +48,10 @@ def test_missing_and_double_names_are_reported(fields):
     assert "DNA stands there twice" in fields.problem()
 
 
-def test_every_field_completes_from_the_catalogue(fields):
-    fields.offer(2)
+def test_every_field_is_filled_and_completes_from_the_catalogue(fields):
+    fields.offer(2, ("dna", "nuclear_envelope"))
+    assert [field.text() for field in fields.fields] == ["DNA", "Nuclear envelope"]
+    assert fields.problem() == ""
     completer = fields.fields[1].completer()
     completer.setCompletionPrefix("lamin")
     assert completer.currentCompletion().startswith("Nuclear envelope")

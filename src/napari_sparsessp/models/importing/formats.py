@@ -163,26 +163,24 @@ EXPERT = _MODE["expert_5"]
 """The largest expert: its shape is that of the merged kernel."""
 
 
-def _norm_names(ours: str, theirs: str) -> dict[str, str]:
-    return {f"{ours}.{name}": f"{theirs}.{name}" for name in _NORM}
-
-
-def _convolution_names(ours: str, theirs: str) -> dict[str, str]:
-    return {f"{ours}.{part}": f"{theirs}.{part}" for part in ("weight", "bias")}
+def _names(
+    ours: str, theirs: str, parts: Sequence[str] = ("weight", "bias")
+) -> dict[str, str]:
+    return {f"{ours}.{part}": f"{theirs}.{part}" for part in parts}
 
 
 def _mode_names(ours: str, theirs: str, *, norm: bool = True) -> dict[str, str]:
     """Map a mixture-of-experts convolution, with its norm where it has a norm."""
     names = {f"{ours}.conv.{our}": f"{theirs}.{their}" for our, their in _MODE.items()}
     if norm:
-        names |= _norm_names(f"{ours}.norm", f"{theirs}.subsequent_layer.0")
+        names |= _names(f"{ours}.norm", f"{theirs}.subsequent_layer.0", _NORM)
     return names
 
 
 def _step_names(ours: str, theirs: str) -> dict[str, str]:
     """Map a strided or transposed convolution without bias, and its norm."""
     weight = {f"{ours}.conv.weight": f"{theirs}.0.weight"}
-    return weight | _norm_names(f"{ours}.norm", f"{theirs}.1")
+    return weight | _names(f"{ours}.norm", f"{theirs}.1", _NORM)
 
 
 # The U-Net of mixture-of-experts convolutions that RepMode and SparseSSP share ------
@@ -473,9 +471,9 @@ def _fnet_names(levels: int) -> dict[str, str]:
             pairs.append((f"encoder.downs.{level}", "conv_down", "bn0"))
             pairs.append((f"decoder.ups.{level}", "convt", "bn1"))
         for ours, convolution, norm in pairs:
-            names |= _convolution_names(f"{ours}.conv", f"{theirs}.{convolution}")
-            names |= _norm_names(f"{ours}.norm", f"{theirs}.{norm}")
-    return names | _convolution_names("head.conv", "conv_out")
+            names |= _names(f"{ours}.conv", f"{theirs}.{convolution}")
+            names |= _names(f"{ours}.norm", f"{theirs}.{norm}", _NORM)
+    return names | _names("head.conv", "conv_out")
 
 
 _READERS: dict[str, Callable[[Checkpoint, State], Source]] = {

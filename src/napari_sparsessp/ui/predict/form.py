@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.ui.dock import StepForm
@@ -246,12 +246,7 @@ class PredictFoot(WorkFoot):
         self.restore_button.setToolTip(tip)
         self.restore_button.setEnabled(False)
         self.menu = ExportMenu()
-        title = QLabel("View")
-        title.setProperty("role", "muted")
-        view = in_a_row(
-            title, self.layouts, self.restore_button, self.menu, stretched=0
-        )
-        view.setStretch(1, 1)
+        view = in_a_row(self.layouts, self.restore_button, self.menu)
         buttons = in_a_row(self.button, self.again_button, self.part_button)
         # nothing that wraps lies below the buttons, so that they never move
         self.stack(self.status, self.bar, buttons, view)

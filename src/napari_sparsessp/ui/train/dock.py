@@ -19,7 +19,6 @@ from napari_sparsessp.ui.samples import DENSE
 from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.ui.train.choice import (
     FilesScan,
-    StackKey,
     masks_in,
     scan_files,
     stacks_in,
@@ -29,7 +28,7 @@ from napari_sparsessp.ui.train.planning import (
     TrainPreview,
     add_job,
     preview_training,
-    survey_truths,
+    survey_stacks,
 )
 from napari_sparsessp.ui.train.session import TrainSession, prepare
 from napari_sparsessp.ui.widgets.basic import Mark
@@ -52,7 +51,7 @@ class TrainDock(Dock):
         self.preview = TrainPreview()
         self._scan: FilesScan | None = None
         self._scanned: tuple[Any, str] | None = None
-        self._surveyed: list[StackKey] = []
+        self._surveyed: tuple[Any, ...] = ()
         self._findings: tuple[list[str], str] = ([], "")
         self._looks: dict[str, BackgroundTask] = {}  # that are under way
         self._config_notes: list[str] = []
@@ -115,7 +114,7 @@ class TrainDock(Dock):
             self._offer_layers()
         self._scan_files()
         self.preview = self._preview()
-        self._survey_truths()
+        self._survey()
         self._show_preview()
 
     def _preview(self) -> TrainPreview:
@@ -176,16 +175,17 @@ class TrainDock(Dock):
         self.form.pairs.files.show_scan(scan)
         self.settle()
 
-    def _survey_truths(self) -> None:
-        """Look for hot pixels and lost planes in the background, once for a choice."""
-        stacks = self.preview.stacks
-        if not stacks or self.preview.waiting:
+    def _survey(self) -> None:
+        """Look at the voxels of the stacks in the background, once for a choice."""
+        stacks, card = self.preview.stacks, self.form.model.card()
+        if not stacks or self.preview.waiting or card is None:
             return
-        chosen = [key for pair in self.form.pairs.choices() for key, _ in pair.truths]
+        pairs = self.form.pairs.choices()
+        chosen = card.id, *((pair.light, *dict(pair.truths)) for pair in pairs)
         if chosen != self._surveyed:
             self._surveyed, self._findings = chosen, ([], "")
-            surveyed = self._on_surveyed, "the look at the fluorescence"
-            self._look(*surveyed, survey_truths, stacks)
+            surveyed = self._on_surveyed, "the look at the stacks"
+            self._look(*surveyed, survey_stacks, stacks, card)
         notes, problem = self._findings
         self.preview.notes += notes
         if problem:

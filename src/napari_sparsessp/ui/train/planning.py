@@ -154,12 +154,17 @@ def _preview_layers(
         preview.shapes.append(StackShape(stack.name, names, shape, stack.split))
 
 
-def survey_truths(
-    stacks: Sequence[TrainingStack], progress: Progress
+def survey_stacks(
+    stacks: Sequence[TrainingStack], card: "ModelCard", progress: Progress
 ) -> tuple[list[str], str]:
-    """Look at each voxel of the fluorescence; return notes, and what forbids it."""
+    """Look at voxels, for a background task; return notes, and what forbids it."""
     notes: list[str] = []
     for stack in stacks:
+        if card.training_images and content_hash(stack.light) in card.training_images:
+            notes.append(
+                f"{stack.name} was used to train {card.name}: its scores say nothing "
+                "about new cells, nor will those of the new model"
+            )
         for id_, truth in stack.truths.items():
             progress(0.0, what=f"looking at the fluorescence of {stack.name}")
             label = truth.name or structure_or_custom(id_).label
@@ -303,11 +308,6 @@ def _add_notes(
             "the score may be a little too good."
         )
     for stack in preview.stacks:
-        if card.training_images and content_hash(stack.light) in card.training_images:
-            preview.notes.append(
-                f"{stack.name} was used to train {card.name}: its scores say nothing "
-                "about new cells, nor will those of the new model."
-            )
         voxel_size = stack.light.voxel_size
         if stack.light.pixel_size is None:
             preview.notes.append(

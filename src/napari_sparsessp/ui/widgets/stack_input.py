@@ -189,8 +189,8 @@ class ExpectationTable(QFrame):
         super().__init__()
         self.setProperty("role", "panel")
         grid = QGridLayout(self)
-        grid.setContentsMargins(9, 6, 9, 7)
-        grid.setHorizontalSpacing(8)
+        grid.setContentsMargins(7, 6, 7, 7)
+        grid.setHorizontalSpacing(5)
         grid.setVerticalSpacing(3)
         for column, title in enumerate(("", "your image", "model needs")):
             grid.addWidget(_label(title, "muted"), 0, column)
