@@ -56,6 +56,7 @@ def test_a_shift_counts_the_same_by_affine_and_by_translate(cells, world):
     assert unmoved < 0.3
 
 
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 def test_a_truth_out_of_the_plane_is_refused_by_name(cells):
     with pytest.raises(InputError, match="'truth' is turned or sheared out"):
         scores(cells, cells, {}, rotate=(0, 30, 0), **UM)

@@ -89,7 +89,7 @@ def read_layer(
         source=str(path or layer.name),
         pixel_size=None if voxel_size else pixel,
     )
-    volume, moved = recall(layer, volume, own)
+    volume, moved = recall(layer, volume, own.tolist())
     if onto is not None:
         # a truth that the user has moved, or the input, lies where it is seen to lie
         by_hand = zip(moved or np.abs(own) > 1e-6, onto.moved, strict=True)
