@@ -154,9 +154,9 @@ class ViewState:
         for layer in self._viewer.layers:
             state = self._layers.get(layer_key(layer))
             if state is not None:
-                visible, layer.opacity, *shown = state
+                visible, layer.opacity, named, size = state
                 set_shown(layer, visible)
-                _show_name(layer, *shown)
+                _show_name(layer, named, size)
                 continue
             _show_name(layer, False)
             if role_of(layer) in (ERROR, COMPOSED):
