@@ -5,6 +5,7 @@ import signal
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from images import a_stack, write_stack
@@ -126,11 +127,22 @@ def test_resume_of_nothing_is_a_new_run(sparsessp, command, tmp_path):
     assert load_volume(tmp_path / "out.ome.zarr").shape == (2, 8, 40, 40)
 
 
+@pytest.mark.parametrize("planes", [False, True])
 def test_a_stack_that_was_replaced_is_not_gone_on_with(
-    interrupted, refused, command, stack
+    interrupted, refused, command, stack, planes
 ):
+    """Nor one of its files, where each plane has its own."""
+    if planes:
+        voxels = tifffile.imread(stack)
+        stack.unlink()
+        stack.mkdir()
+        for z, plane in enumerate(voxels):
+            tifffile.imwrite(stack / f"z{z}.tif", plane)
     interrupted(1, *command("out.ome.zarr"))
-    write_stack(stack, a_stack(seed=5))
+    if planes:
+        tifffile.imwrite(stack / "z5.tif", voxels[0])
+    else:
+        write_stack(stack, a_stack(seed=5))
     assert "the input is different" in refused(*command("out.ome.zarr", "--resume"))
 
 

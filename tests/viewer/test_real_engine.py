@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fake_engine import light
+from napari_sparsessp.ui.layers import viewport
 from napari_sparsessp.ui.napari_compat import camera_of
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import by_structure
@@ -126,8 +127,9 @@ def test_a_moved_camera_calls_for_other_tiles(
 
 
 def test_the_time_point_and_plane_on_screen_come_first(
-    open_dock, viewer, thin_engine, ran, qtbot
+    open_dock, viewer, thin_engine, ran, monkeypatch
 ):
+    monkeypatch.setattr(viewport, "_PATIENCE_S", 600)  # a busy machine makes layers
     one = light(40, 40, 40)
     dock = open_dock(np.stack([one] * 3), **LAPSE)
     viewer.dims.set_point(0, 120)

@@ -27,6 +27,7 @@ from napari_sparsessp.io.ome import (
     image_attributes,
     write_ome_tiff,
 )
+from napari_sparsessp.io.tiff_reading import plane_files
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
 from napari_sparsessp.io.zarr_reading import METADATA
 from napari_sparsessp.prediction.blending import StreamBlend
@@ -35,7 +36,6 @@ from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.report import Scaling
 from napari_sparsessp.prediction.tiling import Span, TileSize
 from napari_sparsessp.version import __version__
-from napari_sparsessp.volume import Volume
 
 PLANES = 16
 """Planes of a chunk, at most."""
@@ -387,7 +387,7 @@ def _header_of(
         "format": FORMAT,
         "package": __version__,
         "model": model,
-        "input": _fingerprint(plan.volume),
+        "input": _fingerprint(plan),
         "channels": list(plan.channels),
         "request": fields,
         "shape": list(plan.output_shape),
@@ -415,8 +415,9 @@ def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
     return "" if there == here else "the size of the result"
 
 
-def _fingerprint(volume: Volume) -> dict[str, Any]:
+def _fingerprint(plan: Plan) -> dict[str, Any]:
     """Return what identifies an input, without reading it."""
+    volume = plan.volume
     about: dict[str, Any] = {
         "axes": volume.axes,
         "shape": list(volume.shape),
@@ -425,9 +426,15 @@ def _fingerprint(volume: Volume) -> dict[str, Any]:
         "origin": list(volume.origin),
         "name": Path(volume.source).name or volume.name,
     }
-    path = Path(volume.source)
-    for file in (path, *(path / name for name in METADATA)):
-        if volume.source and file.is_file():
-            facts = file.stat()
-            return about | {"bytes": facts.st_size, "modified": facts.st_mtime_ns}
+    if not volume.source:
+        return about
+    source = Path(volume.source)
+    files = plane_files(plan.request.input) if plan.request.input else []
+    if source not in files:
+        files = [source, *(source / name for name in METADATA)]
+        files = [file for file in files if file.is_file()][:1]
+    facts = [file.stat() for file in files]
+    if facts:
+        about["bytes"] = sum(fact.st_size for fact in facts)
+        about["modified"] = max(fact.st_mtime_ns for fact in facts)
     return about
