@@ -75,6 +75,9 @@ class FakeEngine:
     ran: list = field(default_factory=list)
     loaded: bool = False
 
+    def load_libraries(self):
+        """It has none."""
+
     def new_writer(self, buffer):
         """What a resumed run is given: here the (time, box) that are done."""
         return SimpleNamespace(buffer=buffer, done=[])

@@ -24,6 +24,9 @@ from tools.story import SMALL, Stage, check, under_xvfb, wait, without_display
 
 def measure(stage: Stage, image: Path | None, hasty: bool) -> dict[str, Any]:
     """Return the figures of both runs."""
+    from qtpy.QtCore import QEvent
+    from qtpy.QtWidgets import QApplication
+
     from heartbeat import Heartbeat
 
     dock = stage.dock("Predict")
@@ -33,9 +36,10 @@ def measure(stage: Stage, image: Path | None, hasty: bool) -> dict[str, Any]:
         dock._files.open(image)
     stage.look(lambda: dock.preview.plan is not None, "a plan", 0.005)
     if not hasty:
-        dock.preloader.notice_user()  # as if the pointer were in the dock
-        stage.look(lambda: dock.preloader.busy, "the model's start", 0.005)
-        stage.look(lambda: not dock.preloader.busy, "the model", 0.005)
+        measured: list[object] = []
+        dock.preloader.measured.connect(lambda *_: measured.append(1))
+        QApplication.sendEvent(dock, QEvent(QEvent.Type.Enter))  # the pointer comes
+        stage.look(lambda: bool(measured), "the model", 0.005)
     rows = {}
     for name in ("first run", "second run"):
         seen: list[float] = []

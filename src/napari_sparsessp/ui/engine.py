@@ -163,6 +163,12 @@ class InstalledEngine:
 
         return list_devices()
 
+    def load_libraries(self) -> None:
+        """Load torch in a thread; a prediction that begins meanwhile waits for it."""
+        from napari_sparsessp.prediction.device import load_meanwhile
+
+        load_meanwhile()
+
     def preload(self, plan: Plan, progress: TaskProgress) -> Speed:
         """Load torch and the model of a plan, and measure how fast it is here."""
         model = self.model(plan.request)

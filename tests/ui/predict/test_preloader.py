@@ -21,6 +21,10 @@ class Engine:
         self.go.set()
         self.loaded = False
         self.error = None
+        self.libraries = 0
+
+    def load_libraries(self):
+        self.libraries += 1
 
     def preload(self, plan, progress):
         self.calls.append(plan)
@@ -64,6 +68,13 @@ def preloader(engine, dock, monkeypatch):
 
 def come(dock):
     QApplication.sendEvent(dock, QEvent(QEvent.Type.Enter))
+
+
+def test_libraries_are_loaded_once_the_dock_is_seen(preloader, engine, dock, qtbot):
+    assert not preloader._opened.isActive()
+    dock.show()
+    qtbot.waitUntil(lambda: engine.libraries == 1)
+    assert engine.calls == []  # the model waits for the user
 
 
 def test_nothing_is_loaded_before_the_user_comes_nor_without_a_plan(preloader, dock):

@@ -279,7 +279,10 @@ class PredictionSession(QObject):
 
 
 class Preloader(QObject):
-    """Loads the model while the user is at the dock, and unloads it when it is idle."""
+    """Loads torch when the dock is shown, the model while the user is at the dock.
+
+    The model is unloaded when it is idle.
+    """
 
     measured = Signal(object, object)
     loaded_changed = Signal(bool)
@@ -294,6 +297,8 @@ class Preloader(QObject):
         self._tried: set[tuple[str, str]] = set()
         self._delay = single_shot(self, self._start, _DELAY_MS)
         self._idle = single_shot(self, self.unload, _IDLE_MS)
+        # The dock is on screen before torch's libraries hold up the interpreter.
+        self._opened = single_shot(self, engine.load_libraries, _DELAY_MS)
         dock.installEventFilter(self)
 
     def expect(self, plan: "Plan | None") -> None:
@@ -325,6 +330,8 @@ class Preloader(QObject):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Load soon: the user is at the dock; nothing is kept from it."""
+        if event is not None and event.type() == QEvent.Type.Show:
+            self._opened.start()
         if event is not None and event.type() in _PRESENCE:
             self._present = True
             self._consider()
