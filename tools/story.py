@@ -189,6 +189,17 @@ def sample(out: Path, dense: Path, wide: Path) -> None:
         stage.close()
 
 
+def load_model_ahead(stage: Stage, dock: Any) -> None:
+    """Wait until the model is loaded, as if the pointer were in the dock."""
+    from qtpy.QtCore import QEvent
+    from qtpy.QtWidgets import QApplication
+
+    measured: list[object] = []
+    dock.preloader.measured.connect(lambda *_: measured.append(1))
+    QApplication.sendEvent(dock, QEvent(QEvent.Type.Enter))
+    stage.look(lambda: bool(measured), "the model", 0.005)
+
+
 def film(out: Path, dense: Path, wide: Path) -> None:
     """Tiles appear where one looks: the short film of the README."""
     stage = Stage(out, "dark", SMALL)
@@ -198,9 +209,7 @@ def film(out: Path, dense: Path, wide: Path) -> None:
     predict.form.sampling.set_ratio(4.0)
     predict.form.sampling.set_simulate(True)
     predict.refresh_now()
-    predict.preloader.notice_user()  # as if the pointer were in the dock
-    wait(1.0)
-    stage.look(lambda: not predict.preloader.busy, "the model")
+    load_model_ahead(stage, predict)
     stage.viewer.scene.camera.zoom *= 1.7
     stage.frames = []
     for _ in range(5):

@@ -19,14 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import ROOT
-from tools.story import SMALL, Stage, check, under_xvfb, wait, without_display
+from tools.story import (
+    SMALL,
+    Stage,
+    check,
+    load_model_ahead,
+    under_xvfb,
+    wait,
+    without_display,
+)
 
 
 def measure(stage: Stage, image: Path | None, hasty: bool) -> dict[str, Any]:
     """Return the figures of both runs."""
-    from qtpy.QtCore import QEvent
-    from qtpy.QtWidgets import QApplication
-
     from heartbeat import Heartbeat
 
     dock = stage.dock("Predict")
@@ -36,10 +41,7 @@ def measure(stage: Stage, image: Path | None, hasty: bool) -> dict[str, Any]:
         dock._files.open(image)
     stage.look(lambda: dock.preview.plan is not None, "a plan", 0.005)
     if not hasty:
-        measured: list[object] = []
-        dock.preloader.measured.connect(lambda *_: measured.append(1))
-        QApplication.sendEvent(dock, QEvent(QEvent.Type.Enter))  # the pointer comes
-        stage.look(lambda: bool(measured), "the model", 0.005)
+        load_model_ahead(stage, dock)
     rows = {}
     for name in ("first run", "second run"):
         seen: list[float] = []
