@@ -218,7 +218,7 @@ def _own(place: Callable[..., Path]) -> Path:
     """Return our folder there; one that cannot be where the user has no home."""
     try:
         return place("napari-sparsessp", appauthor=False)
-    except RuntimeError:  # nothing is read from it, and whoever writes is told
+    except RuntimeError:  # nothing is read from it, and writing there is an error
         return Path(os.devnull) / "set-HOME-or-a-folder"
 
 

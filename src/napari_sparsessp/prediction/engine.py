@@ -529,7 +529,7 @@ class _Run:
         return stack
 
     def _blank(self, tile: Tile) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Give a tile of a blank time point, in the passes of the others."""
+        """Yield NaN for a tile of a blank time point, in the passes of the others."""
         count, names = len(self.plan.structures), len(self.plan.channels)
         groups = [range(names)]
         if self.plan.passes > 1:

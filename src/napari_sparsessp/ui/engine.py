@@ -77,7 +77,7 @@ class InstalledEngine:
         return list_models()
 
     def place(self, card: "ModelCard") -> ModelPlace | None:
-        """Find a model's file; None where it is gone."""
+        """Return a model's file; None where it is gone."""
         from napari_sparsessp.models import library
         from napari_sparsessp.models.weights import read_header
 

@@ -50,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What is drawn in a layer, in voxels of a prediction's grid."""
+    """The shapes drawn in a layer, in voxels of a prediction's grid."""
 
     regions: dict[str, np.ndarray] = field(default_factory=dict)  # (n, 3) voxels
     lines: tuple[Line, ...] = ()

@@ -273,7 +273,7 @@ def _link(layer: Any, known: Sequence[tuple[Any, str]]) -> None:
 
 
 def _meant(path: str, channel: Any, known: Sequence[tuple[Any, str]]) -> Any | None:
-    """Find the layer of a file's channel, given by name or number."""
+    """Return the layer of a file's channel, given by name or number."""
     same = [one for one, place in known if path and is_same_file(path, place)]
     if len(same) < 2 or channel is None:
         return same[0] if len(same) == 1 else None

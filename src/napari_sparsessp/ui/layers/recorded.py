@@ -1,4 +1,4 @@
-"""What a file says of a stack beyond a layer's scale and position."""
+"""Facts that a file records of a stack, beyond a layer's scale and position."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -94,7 +94,7 @@ def records_of(
 
 
 def _key_of(attributes: Mapping[str, Any], layers: Sequence[Any]) -> str | None:
-    """Find the key of the layer whose attributes these are: they share metadata."""
+    """Return the key of the layer whose attributes these are: they share metadata."""
     mine = attributes.get("metadata")
     return next((layer_key(one) for one in layers if one.metadata is mine), None)
 

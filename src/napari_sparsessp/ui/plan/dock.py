@@ -46,7 +46,7 @@ _STARTS = (PlanState.READY, PlanState.KNOWN)
 
 
 class PlanDock(Dock):
-    """Find the sparsest sampling that still predicts well."""
+    """Search the sparsest sampling that still predicts well."""
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None

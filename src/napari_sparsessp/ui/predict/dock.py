@@ -196,7 +196,7 @@ class PredictDock(Dock):
             table.clear_scores()
             table.set_scores(scores)
         if before and not scores:
-            self._message_for = None  # it tells of them
+            self._message_for = None  # it names them
 
     def _adopt_truths(self) -> None:
         """Take the truths of adopted predictions into the table."""

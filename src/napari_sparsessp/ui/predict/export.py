@@ -146,7 +146,7 @@ def _snapshots(layers: Mapping[str, Any]) -> dict[str, LayerSnapshot]:
 def reproducible_request(
     snapshot: PredictionSnapshot, _progress: object = None
 ) -> ReproducibleRequest:
-    """Find the files behind the layers, or raise InputError; for a worker thread."""
+    """Return the files behind the layers, or raise InputError; for a worker thread."""
     source, asked = snapshot.source, snapshot.request
     place, volume, channel = _behind(source, asked.channel)
     size = _voxel_size(asked, source.volume, volume)

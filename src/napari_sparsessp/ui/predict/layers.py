@@ -94,7 +94,7 @@ class DrawPace(QObject):
 
 
 class Stamp:
-    """What a layer held, and where it lay, when something was made of it."""
+    """Pixels and place of a layer at the time when something was made of it."""
 
     def __init__(self, layer: Any) -> None:
         pixels = pixels_of(layer)
@@ -448,7 +448,7 @@ def _name(layer: Any, source: Any, *, among_others: bool) -> str:
 
 
 def _rename(layer: Any, source: Any) -> None:
-    """Tell a run from its new rivals, unless the user has named its layers."""
+    """Name a run apart from its new rivals, unless the user has named its layers."""
     doubtful = DOUBTFUL if str(layer.name).endswith(DOUBTFUL) else ""
     if layer.name == _name(layer, source, among_others=False) + doubtful:
         layer.name = _name(layer, source, among_others=True) + doubtful

@@ -393,7 +393,7 @@ class InputPanel(QWidget):
         self.size.set(_VoxelSize(*(size or ())))
 
     def apply_voxel_size(self, viewer: Any) -> None:
-        """Give the chosen layer, and those of its file, the typed voxel size."""
+        """Set the typed voxel size on the chosen layer and those of its file."""
         size, chosen = self.typed_voxel_size(), layer_with_key(viewer, self._key)
         if chosen is None or size is None:
             return
