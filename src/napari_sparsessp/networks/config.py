@@ -199,6 +199,17 @@ def _unfit_levels(config: "NetworkConfig") -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Padding:
+    """How a stack is padded for a network: z to `depth`, y and x to `multiple`."""
+
+    multiple: int  # y and x are padded to multiples of this
+    depth: int = 1  # z likewise
+    mode: Literal["edge", "reflect", "zeros"] = "edge"  # zeros: of the scaled input
+    # Half of it (rounded down) before, the rest behind; else all behind
+    centred: bool = False
+
+
 Count = Annotated[int, Field(ge=1, le=4096)]
 Few = Annotated[int, Field(ge=1, le=64)]
 Widths = Annotated[tuple[Count, ...], Field(min_length=1, max_length=9)]
@@ -321,6 +332,20 @@ class NetworkConfig(BaseModel):
         """Height and width must be multiples of this."""
         levels = len(self.encoder_widths)
         return 2**levels if self.backbone == "slim" else 2 ** (levels - 1)
+
+    @property
+    def padding(self) -> Padding:
+        """How a stack is padded; published methods have padding of their own."""
+        return Padding(self.stride)
+
+    @property
+    def window_step(self) -> int | None:
+        """Planes by which windows move along z, all weighing the same, as published.
+
+        None where windows overlap by a share that the user may choose, and weigh less
+        towards their ends.
+        """
+        return None
 
     @property
     def per_structure(self) -> bool:
