@@ -170,7 +170,7 @@ def _channels(
     found = light or "1"
     if count > 1:
         found = f"{names[channel or 0] if names else f'number {channel}'} of {count}"
-    if card is None or light == card.modality:
+    if card is None or light in card.modalities:
         return found, expected, Mark.GOOD, "The contrast that the model learned from."
     if light:
         advice = (
