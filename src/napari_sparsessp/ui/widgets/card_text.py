@@ -147,23 +147,19 @@ def card_rows(card: "ModelCard", sizes: Sequence[str] = ()) -> list[tuple[str, s
 
 
 def _member_lines(card: "ModelCard", sizes: Sequence[str]) -> list[str]:
-    """Describe each member of a bundle in a line."""
-    known = sizes or [""] * len(card.members)
-    several = len(card.modalities) > 1
-    return [
-        " · ".join(
-            filter(
-                None,
-                (
-                    f"{structure_names(one.structures)}: {one.name}",
-                    one.modality * several,
-                    size,
-                    one.licence,
-                ),
-            )
-        )
-        for one, size in zip(card.members, known, strict=True)
-    ]
+    """Describe each member of a bundle in a line; what all share stands elsewhere."""
+    alike = len({one.licence for one in card.members}) == 1
+    lines = []
+    for number, one in enumerate(card.members):
+        names = structure_names(one.structures)
+        parts = [
+            one.name if names.lower() in one.name.lower() else f"{names}: {one.name}",
+            one.modality if len(card.modalities) > 1 else "",
+            sizes[number] if sizes else "",
+            "" if alike and one.licence == card.licence else one.licence,
+        ]
+        lines.append(" · ".join(filter(None, parts)))
+    return lines
 
 
 def _network(card: "ModelCard") -> str:
