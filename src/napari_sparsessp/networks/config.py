@@ -235,6 +235,9 @@ def _unfit_gvt(config: "NetworkConfig") -> str | None:
     return None
 
 
+PaddingMode = Literal["edge", "reflect", "zeros"]
+
+
 @dataclass(frozen=True)
 class Padding:
     """How a stack is padded for a network: z to `depth`, y and x to `multiple`."""
@@ -243,10 +246,19 @@ class Padding:
     # z likewise, where the network takes a stack of any depth at once; 1 where windows
     # move along z
     depth: int = 1
-    mode: Literal["edge", "reflect", "zeros"] = "edge"  # zeros: of the scaled input
+    mode: PaddingMode = "edge"  # zeros: of the scaled input
     # Half of it (rounded down) before, the rest behind; else all behind
     centred: bool = False
 
+    def span(self, length: int, multiple: int) -> tuple[int, int]:
+        """Return where a padded axis begins and ends; the image begins at 0."""
+        more = -length % multiple
+        first = -(more // 2) if self.centred else 0
+        return first, length + more + first
+
+
+PLANES_BYTES = 64 * 2**20
+"""Of the planes of a feature, about, that ``gvt`` computes in one go."""
 
 Count = Annotated[int, Field(ge=1, le=4096)]
 Few = Annotated[int, Field(ge=1, le=64)]
@@ -419,6 +431,11 @@ class NetworkConfig(BaseModel):
         return self.backbone == "gvt"
 
     @property
+    def slow_in_half(self) -> bool:
+        """Whether CPUs are slower in half precision: they are in 3D convolutions."""
+        return self.backbone == "gvt"
+
+    @property
     def reach(self) -> int:
         """Pixels in y and x that an output pixel can see in each direction.
 
@@ -426,10 +443,10 @@ class NetworkConfig(BaseModel):
         likewise, where a stack is not cut in windows.
         """
         if self.backbone == "gvt":
-            # To the right: the first convolution, the residual unit and the last one; a
-            # step down looks two finer pixels and a coarse one ahead; a coarser level's
-            # unit looks two of its pixels. To the left a step up looks one coarse pixel.
-            return 6 + sum(6 * 2**level for level in range(len(self.encoder_widths) - 1))
+            # First convolution, finest units and last convolution: 6. Right: a step
+            # down looks two finer pixels and a coarser one ahead, units look two of
+            # their own around; left: a step up looks a coarser pixel behind.
+            return 3 * 2 ** len(self.encoder_widths) - 2
         if self.backbone == "slim":
             # Two 3×3 in each block, one coarse pixel in each linear step, and the
             # strided convolutions; a 3D decoder ends at half resolution, without one.

@@ -13,15 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.config import PLANES_BYTES, NetworkConfig
 from napari_sparsessp.networks.layers import Convolution, draw_weights
 from napari_sparsessp.networks.network import Network, View
 
 CEILING = 6.0
 """Of the activation, min(max(x, 0), 6)."""
-
-AT_ONCE = 64 * 2**20
-"""Bytes, about, of the planes of a feature that are computed in one go."""
 
 IN_PLANES = (0, 1, 1)
 """Zeros around planes that come with their neighbours."""
@@ -82,14 +79,12 @@ class Planes:
         """Cut the depth into what is computed in one go."""
         channels, height, width = self._size
         plane = channels * height * width * self._like.element_size()
-        step = max(2, AT_ONCE // plane // 2 * 2)
+        step = max(2, PLANES_BYTES // plane // 2 * 2)
         for start in range(0, self.depth, step):
             yield start, min(start + step, self.depth)
 
 
-def new_stack(
-    like: torch.Tensor, channels: int, size: Sequence[int]
-) -> torch.Tensor:
+def new_stack(like: torch.Tensor, channels: int, size: Sequence[int]) -> torch.Tensor:
     """Return memory for (1, C, D, H, W), channels last."""
     layout = torch.channels_last_3d
     return torch.empty(
@@ -242,9 +237,7 @@ class AttentionSums:
 
     def __add__(self, other: "AttentionSums") -> "AttentionSums":
         """Return the sums over both."""
-        return AttentionSums(
-            self.products + other.products, self.voxels + other.voxels
-        )
+        return AttentionSums(self.products + other.products, self.voxels + other.voxels)
 
 
 class Attention(nn.Module):
@@ -310,11 +303,13 @@ class GVT(Network):
         *skips, bottom = self._levels(self.view(x))
         return Features(tuple(skips), self.attention(bottom, sums))
 
-    def whole_sums(self, x: torch.Tensor, inside: torch.Tensor) -> AttentionSums:
+    def whole_sums(
+        self, x: torch.Tensor, inside: torch.Tensor | None = None
+    ) -> AttentionSums:
         """Return a tile's share of what its stack's attention sums up.
 
         `inside`, a bool (D, H, W) over the bottleneck's voxels, is true for those that
-        no other tile counts.
+        no other tile counts; all where it is left out.
         """
         return self.attention.sums(self._levels(self.view(x))[-1], inside)
 
@@ -357,7 +352,10 @@ class GVT(Network):
         def write(out: torch.Tensor, start: int, stop: int) -> None:
             # In 2D, the three planes as channels: of one channel a 3D convolution
             # takes twice as long.
-            seen = [padded[plane : plane + stop - start] for plane in range(start, start + 3)]
+            seen = [
+                padded[plane : plane + stop - start]
+                for plane in range(start, start + 3)
+            ]
             y = F.conv2d(
                 torch.stack(seen, 1).contiguous(memory_format=layout), kernel, padding=1
             )

@@ -126,9 +126,7 @@ def _names(levels: int) -> dict[str, str]:
     bottom = "bottom_block/block_0"
     names |= _norm("attention.norm", f"{bottom}/batch_norm")
     for ours, theirs in {"query": "q", "key": "k", "value": "v", "out": "out"}.items():
-        names |= _layer(
-            f"attention.{ours}", f"{bottom}/attention/{theirs}_transform"
-        )
+        names |= _layer(f"attention.{ours}", f"{bottom}/attention/{theirs}_transform")
     names |= _norm("norm", "batch_norm_output")
     return names | _layer("head", "output_convolution")
 
