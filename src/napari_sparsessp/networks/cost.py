@@ -10,13 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_sparsessp.networks import build_network
-from napari_sparsessp.networks.config import BACKBONES, NetworkConfig
+from napari_sparsessp.networks.config import BACKBONES, PLANES_BYTES, NetworkConfig
 
 VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Of a value that is computed with."""
 
 WIDER = {"condnet": 1.0, "tgnet": 1.0, "tsn": 1.0}
 """Features more on a level where its units know the structure."""
+
+
+MOVING = 6
+"""Features of which ``gvt`` has a few planes at the same time."""
+
+CARRIED = 8
+"""Planes of each besides `PLANES_BYTES`: those that the next ones need."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,9 @@ class Footprint:
     given: float  # the input, as it comes and as the network sees it; float32
     # S · D, in the precision of the pass and, when they are handed on, in float32.
     results: float
+    # Channels of features that are there a few planes at a time besides, of so many
+    moving: int = 0
+    depth: int = 0
 
     def bytes_of(self, pixels: int, precision: str = "fp32", copies: int = 1) -> int:
         """Bytes at the peak, weights left aside.
@@ -39,7 +49,10 @@ class Footprint:
         # What an autocast pass casts of its input is alive too.
         given = self.given * (4 if size == 4 else 6)
         after = (self.kept + self.results) * size + 4 * copies * self.results
-        return int(pixels * (max(self.computed * size, after) + given))
+        plane = self.moving * size * pixels
+        moving = min(self.depth * plane, PLANES_BYTES + CARRIED * plane)
+        now = self.computed * size * pixels + MOVING * moving
+        return int(max(now, pixels * after) + pixels * given)
 
 
 def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
@@ -48,6 +61,12 @@ def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
     given = 2.0 * config.inputs * config.planes
     if config.conditions_units and config.task_where == "input":
         given += config.outputs * config.planes
+    if config.backbone == "gvt":
+        # Skips, and the two features of a coarser level while the finest is decoded.
+        sides = _spread(config.encoder_widths, config.level_depths(config.depth), True)
+        most = sum(sides) + 2 * sides[1] + results
+        first = config.encoder_widths[0]
+        return Footprint(most, sum(sides), given, results, first, config.depth)
     stages, kept = (_slim if config.backbone == "slim" else _unet)(config, results)
     return Footprint(max(stages), kept, given, results)
 
@@ -57,9 +76,8 @@ def weight_bytes(config: NetworkConfig) -> int:
 
     Never below the true one: a tenth is added for biases, norms and gates.
     """
-    count = (
-        _slim_weights(config) if config.backbone == "slim" else _unet_weights(config)
-    )
+    counts = {"slim": _slim_weights, "gvt": _gvt_weights}
+    count = counts.get(config.backbone, _unet_weights)(config)
     if config.conditioning == "multinet":
         count *= config.outputs
     return int(4 * 1.1 * count) + 2**20
@@ -207,6 +225,15 @@ def _slim_weights(config: NetworkConfig) -> float:
     count += sum(a * b for a, b in zip(widths, widths[1:], strict=False))
     head = 8 if config.decoder_3d else config.depth
     return count + widths[0] * config.outputs * head
+
+
+def _gvt_weights(config: NetworkConfig) -> float:
+    widths = config.encoder_widths
+    count = 27.0 * widths[0] * (1 + config.outputs) + 4 * widths[-1] ** 2
+    count += 54.0 * (sum(width**2 for width in widths[:-1]) + widths[0] ** 2)
+    for fine, coarse in zip(widths, widths[1:], strict=False):
+        count += 28 * fine * coarse + 27 * coarse**2 + 27 * fine * coarse
+    return count + 8 * sum(widths)
 
 
 def _unet_weights(config: NetworkConfig) -> float:

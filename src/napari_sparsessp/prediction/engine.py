@@ -9,6 +9,7 @@ way; a writer that has seen a run stop resumes it.
 import threading
 import time as clock
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from napari_sparsessp.prediction.domain_shift import check
 from napari_sparsessp.prediction.events import (
     Event,
     Finished,
+    Looking,
     PartDone,
     Planned,
     PredictionCancelled,
@@ -210,6 +212,7 @@ class _Run:
         self.scorer = Scorer(plan.truth, plan.grid, plan.channels, room)
         self.waiting: list[int] = []
         self.stack: InputStack | None = None
+        self.looked: dict[int, Any] = {}  # sums over unfinished time points
         self.loaded: float | None = None
         self.first_tile: float | None = None
         self.computing = 0.0
@@ -258,6 +261,8 @@ class _Run:
                 self.loaded = clock.perf_counter() - self.began
                 device, precision = self.inference.device, self.inference.precision
                 yield Started(str(device), precision, self.unfamiliar, self.done_before)
+            if stack is not None:
+                yield from self._look(stack, slot)
         while not blend.finished:
             wanted = blend.choices()
             if self.part is not None and not blend.begun:
@@ -280,12 +285,20 @@ class _Run:
                     stack.following = plan.tiles[following]
             yield from self._tile(stack, blend, index, shown)
         self._close()
+        self.looked.pop(slot, None)
         blend.finish()
         for structure in plan.structures:
             yield StructureDone(structure, shown)
         scale = writer.scaling(slot)
         blank = scale is not None and not scale.std
         writer.scores[slot] = {} if blank else self.scorer.final(writer.output(slot))
+
+    def _look(self, stack: InputStack, slot: int) -> Iterator[Looking]:
+        """Look at the whole of a time point, where the network needs it, and once."""
+        for look in self.inference.look(stack, self.looked.get(slot)):
+            self.progress(look.done, look.total, "looking at the whole stack")
+            self.looked[slot] = look.sums
+            yield Looking(look.done, look.total)
 
     def _tile(
         self, stack: InputStack | None, blend: Blend, index: int, shown: int | None

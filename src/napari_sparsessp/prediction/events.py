@@ -31,6 +31,14 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Looking:
+    """The network looks at the whole stack before its first tile, tile by tile."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class TileDone:
     """One tile is blended, of all structures that the network gives together."""
 
@@ -83,6 +91,7 @@ class PartDone:
 Event = (
     Planned
     | Started
+    | Looking
     | TileDone
     | StructureDone
     | Finished

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from napari_sparsessp.errors import InputError, ModelError, invalid_field
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.networks.config import Padding
 from napari_sparsessp.prediction.device import planned_device, planned_precision
 from napari_sparsessp.prediction.memory import (
     MemoryPlan,
@@ -70,10 +71,11 @@ class Plan:
     @property
     def warnings(self) -> tuple[str, ...]:
         """All to know before the numbers are used."""
-        rows = [
-            (part.card, tile_notes(part.card, part.work.config, part.request, size))
-            for part, size in zip(self.parts, self.tile_sizes, strict=True)
-        ]
+        rows = []
+        for part in self.parts:
+            work, size = part.work, part.tile_size
+            notes = tile_notes(part.card, work.config, part.request, size, work.shape)
+            rows.append((part.card, notes))
         return (*self.notes, *merge_notes(rows, self.card))
 
     @property
@@ -91,6 +93,11 @@ class Plan:
     def tile_sizes(self) -> tuple[TileSize, ...]:
         """How tiles are cut for each of `parts`."""
         return tuple(part.tile_size for part in self.parts)
+
+    @property
+    def padding(self) -> Padding:
+        """How the network wants a stack padded."""
+        return self.work.config.padding
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
@@ -239,6 +246,12 @@ def _workload(
             f"model {card.id} describes a network that does not exist "
             f"({where or 'network'}: {why}); get the file again"
         ) from error
+    if network.window_step is not None and model_shape[0] < network.depth:
+        raise InputError(
+            f"the stack is {model_shape[0]} planes deep on the model's grid, and "
+            f"{card.id} takes windows of {network.depth}; image more planes, or check "
+            "the voxel size"
+        )
     planes, (height, width) = len(sampling.view.planes), volume.shape[-2:]
     resize = None
     if request.grid == "input":
@@ -264,7 +277,7 @@ def _workload(
 def _on_device(work: Workload, request: PredictionRequest, stored: bool) -> Workload:
     """Complete a workload by the device and precision that a run would take now."""
     device = planned_device(request.device)
-    precision = planned_precision(request.precision, device)
+    precision = planned_precision(request.precision, device, work.config)
     kind = device.partition(":")[0]
     return replace(work, device=kind, precision=precision, stored=stored)
 
@@ -292,10 +305,10 @@ def _cut(
     work: Workload,
     tile_size: Sequence[TileSize],
 ) -> tuple[TileGrid, MemoryPlan]:
-    sizes = tile_sizes(card, work.config, request, work.device)
+    sizes = tile_sizes(card, work.config, request, work.shape, work.device)
     limits = find_limits(planned_device(request.device), request.memory_limit)
     size, memory = choose_tile(work, tile_size or sizes, limits)
-    return TileGrid(work.shape, size, work.resize), memory
+    return TileGrid(work.shape, size, work.resize, work.config.padding), memory
 
 
 def _grids(

@@ -378,7 +378,7 @@ def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingP
     """Put together what the loop needs."""
     config, recipe = resolved.config, resolved.config.recipe
     device = choose_device(config.device)
-    precision = choose_precision(recipe.precision, device)
+    precision = choose_precision(recipe.precision, device, network)
     if recipe.precision == "auto" and not bf16_is_safe(network, device.type):
         precision = "fp32"
     budget, pairs = config.budget, config.data.pairs
