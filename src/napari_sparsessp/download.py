@@ -40,6 +40,17 @@ _MOST_REDIRECTS = 8
 _ROOM = "make room or choose another folder"
 
 
+class WrongFile(InputError):
+    """A file that came, and is not the one that was expected."""
+
+    def __init__(self, host: str, why: str) -> None:
+        super().__init__(
+            f"the file from {host} is not the expected one: {why}; check the address "
+            "and the checksum"
+        )
+        self.why = why
+
+
 def download(
     url: str | ArchiveFile,
     target: str | Path,
@@ -115,7 +126,7 @@ class _Download:
             self._receive()
         if wrong := self._mismatch():
             self.place.clear()
-            raise self._other_file(wrong)
+            raise WrongFile(self.host, wrong)
 
     def _receive(self) -> bool:
         """Download the missing bytes; return whether they continue an earlier part."""
@@ -137,12 +148,6 @@ class _Download:
             total = self._check(answer, start)
             self._write(answer, start, total)
         return start > 0
-
-    def _other_file(self, why: str) -> InputError:
-        return InputError(
-            f"the file from {self.host} is not the expected one: {why}; check the "
-            "address and the checksum"
-        )
 
     def _bytes_kept(self) -> int:
         """Return the size of an earlier part that is known to be of the same file."""
@@ -213,7 +218,7 @@ class _Download:
         wanted = self.size
         if wanted is not None and (size > wanted or (whole and size < wanted)):
             self.place.clear()
-            raise self._other_file(_wrong_size(size, wanted))
+            raise WrongFile(self.host, _wrong_size(size, wanted))
         if size > self.largest:
             self.place.clear()
             raise InputError(

@@ -33,6 +33,9 @@ PUBLISHED_TWELVE = tuple(
 
 LARGEST_RATIO = 64
 
+UNSTATED = "not stated in the file; see its publication"
+"""What an imported model was trained on, where nobody says."""
+
 NAMELESS = ("best", "checkpoint", "final", "last", "model", "weights")
 """File names that say nothing of a model; its folder's name goes before them."""
 
@@ -197,6 +200,7 @@ class Answers(BaseModel):
     modality: Name = "bright-field"
     licence: Name = "not stated in the file; ask its authors"
     citation: Line = ""
+    trained_on: Name = UNSTATED  # Cells and objective
     limits: tuple[Line, ...] = ()
 
 
