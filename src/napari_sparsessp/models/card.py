@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -185,6 +185,9 @@ class ModelCard(BaseModel):
     # training
     source: dict[str, JsonValue] = {}
     check: Check | None = None
+    # Cards of a bundle's members; its other fields follow from them, but for what
+    # describes a single network. The card of a file has none
+    members: tuple[ModelCard, ...] = ()
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -200,10 +203,17 @@ class ModelCard(BaseModel):
                 raise ValueError(f"{name} is not that of the network")
         return self
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Kinds of transmitted light that it was made for: of a bundle, several."""
+        each = [member.modality for member in self.members]
+        return tuple(dict.fromkeys(each or [self.modality]))
+
     def to_json(self, indent: int | None = 2) -> str:
         """Return the card as JSON text."""
-        # Versions before that field read all other cards.
-        unused = None if self.training_images else {"training_images"}
+        # Versions before these fields read all other cards.
+        newer = ("training_images", "members")
+        unused = {name for name in newer if not getattr(self, name)}
         return self.model_dump_json(by_alias=True, indent=indent, exclude=unused)
 
 
@@ -230,6 +240,11 @@ def parse_card(text: str, where: str) -> ModelCard:
         raise ModelError(
             f"model {where} is too new: its card has schema {schema} and this version "
             f"reads up to {SCHEMA}; update napari-sparsessp"
+        )
+    if raw.get("members"):
+        raise ModelError(
+            f"the card of model {where} lists members, which only a bundle's folder "
+            "has; get the file again"
         )
     try:
         return ModelCard.model_validate(raw)
@@ -313,7 +328,7 @@ def expected_quality(card: ModelCard, structure: str | None = None) -> Quality |
 
 def all_qualities(card: ModelCard) -> tuple[Quality, ...]:
     """Read all R² of a card, those on real cells first; never compare two kinds."""
-    found = []
+    found = [_joined(alike) for alike in _alike(card.members)]
     for title, scores in card.scores.items():
         if not isinstance(scores, Mapping):
             continue
@@ -332,6 +347,22 @@ def all_qualities(card: ModelCard) -> tuple[Quality, ...]:
                 break
     order = ("real", "simulated", None)
     return tuple(sorted(found, key=lambda one: order.index(one.data)))
+
+
+def _alike(members: Iterable[ModelCard]) -> Iterable[list[Quality]]:
+    """Group the qualities of a bundle's members by what they were measured on."""
+    groups: dict[tuple[Any, ...], list[Quality]] = {}
+    for member in members:
+        for one in all_qualities(member):
+            key = (one.measured_on, one.data, one.held_out)
+            groups.setdefault(key, []).append(one)
+    return groups.values()
+
+
+def _joined(alike: list[Quality]) -> Quality:
+    """Join qualities measured on the same images; the first of a structure counts."""
+    rows = {name: row for one in reversed(alike) for name, row in one.r2.items()}
+    return replace(alike[0], r2=rows)
 
 
 _R = r"(\d+(?:\.\d+)?)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -34,6 +34,7 @@ from napari_sparsessp.files import (
     read_yaml,
 )
 from napari_sparsessp.models import library
+from napari_sparsessp.models.bundle import make_bundle
 from napari_sparsessp.models.card import (
     Digest,
     Micrometres,
@@ -41,11 +42,7 @@ from napari_sparsessp.models.card import (
     Structure,
     of_download,
 )
-from napari_sparsessp.models.manage import (
-    check_id_free,
-    download_folder,
-    remove_old_downloads,
-)
+from napari_sparsessp.models.manage import download_folder, remove_old_downloads
 from napari_sparsessp.tasks import Progress, no_progress, part_of
 
 GALLERY = Path(__file__).with_name("gallery.yaml")
@@ -336,7 +333,7 @@ def install(
     id_ = given.get("id", entry.id)
     folder = library.user_folder()
     target = folder / (id_ if entry.members else f"{id_}.safetensors")
-    check_id_free(id_, target, overwrite)
+    library.check_id_free(id_, target, overwrite)
     remove_old_downloads()
     _check_room(entry)
     if not entry.members:
@@ -346,7 +343,9 @@ def install(
 
 def _check_can_be_fetched(entry: GalleryEntry, given: Mapping[str, Any]) -> None:
     if not entry.can_be_fetched:
-        raise InputError(f"{entry.id} has no fixed address: {entry.how} See {entry.page}")
+        raise InputError(
+            f"{entry.id} has no fixed address: {entry.how} See {entry.page}"
+        )
     if not is_accepted(entry):
         raise LicenceNotAccepted(
             f"the licence of {entry.id} is {entry.card_licence} Add --accept-licence "
@@ -422,10 +421,13 @@ def _import(
 
 
 def _import_progress(progress: Progress, start: float, entry: GalleryEntry) -> Progress:
+    far = 0.0  # its steps each begin at 0
+
     def report(done: float, total: float | None = None, what: str = "") -> None:
-        share = done / total if total else 0.0
+        nonlocal far
+        far = max(far, min(done / total, 1.0) if total else 0.0)
         text = f"importing {entry.name}: {what}".removesuffix(": ")
-        progress(start + (1 - start) * min(share, 1.0), None, text)
+        progress(start + (1 - start) * far, None, text)
 
     return report
 
@@ -461,9 +463,7 @@ def _answers(entry: GalleryEntry, given: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _download(
-    entry: GalleryEntry, folder: Path, progress: Progress
-) -> dict[str, str]:
+def _download(entry: GalleryEntry, folder: Path, progress: Progress) -> dict[str, str]:
     """Download the files that are missing; return SHA-256 by address."""
     sizes = [file.size or 1 for file in entry.files]
     if None in [file.size for file in entry.files]:
@@ -521,8 +521,6 @@ def _bundle(
     entry: GalleryEntry, given: Mapping[str, Any], overwrite: bool, progress: Progress
 ) -> Installed:
     """Import all members out of sight, then make them one model."""
-    from napari_sparsessp.models.bundle import make_bundle
-
     folder, members = _folder(entry), parts_of(entry)
     digests: dict[str, str] = {}
     own = installed_ids()

@@ -25,12 +25,20 @@ from napari_sparsessp.download import (
 )
 from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.files import atomic_write, output_errors
+from napari_sparsessp.models.bundle import (
+    ADVICE,
+    add_bundle,
+    export_bundle,
+    rename_bundle,
+)
+from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.card import ModelCard, of_download
 from napari_sparsessp.models.library import (
     CARD_NAME,
     WEIGHTS_NAME,
     all_entries,
     card_of,
+    check_id_free,
     find_model,
     shipped_folder,
     user_folder,
@@ -51,10 +59,6 @@ KEPT_DAYS = 30
 _DAY = 86_400
 
 
-class IdTaken(ModelError):
-    """A model of this id is installed already."""
-
-
 # Add, rename, export ----------------------------------------------------------------
 
 
@@ -70,9 +74,13 @@ def add_model(
 
     `id` replaces that of the card, and `source` is added to the card's; without both
     the copy is the file bit by bit. `overwrite` replaces only the user's own model of
-    this id; otherwise IdTaken is raised.
+    this id; otherwise `library.IdTaken` is raised.
     """
     path = Path(path)
+    if (folder := bundle_folder(path)) is not None:
+        return add_bundle(
+            folder, id=id, source=source, overwrite=overwrite, progress=progress
+        )
     card, weights = card_of(path), weights_file(path)
     changes: dict[str, Any] = {}
     if source is not None:
@@ -87,32 +95,12 @@ def add_model(
         ) from error
     target = user_folder() / f"{changed.id}.safetensors"
     check_id_free(changed.id, target, overwrite)
-    advice = "make room or set SPARSESSP_MODELS to another folder"
-    with output_errors(f"model {target}", advice):
+    with output_errors(f"model {target}", ADVICE):
         target.parent.mkdir(parents=True, exist_ok=True)
         # A card that lies beside has to go into the one file.
         same = not changes and CARD_KEY in read_header(weights).metadata
-        copy_weights(weights, target, None if same else changed, progress, advice)
+        copy_weights(weights, target, None if same else changed, progress, ADVICE)
     return target
-
-
-def check_id_free(model_id: str, target: Path, overwrite: bool) -> None:
-    """Raise IdTaken: never two models of one id, none replaced without a word."""
-    for entry in all_entries():
-        if entry.card is None or entry.card.id != model_id:
-            continue
-        if entry.shipped:
-            raise IdTaken(
-                f"a model with the id {model_id} is installed already, with the "
-                "plugin; choose another id"
-            )
-        if not (overwrite and entry.path == target):
-            raise IdTaken(
-                f"a model with the id {model_id} is installed already; remove that "
-                "model first, or choose another id"
-            )
-    if target.exists() and not overwrite:
-        raise IdTaken(f"{target} is there already; remove it first")
 
 
 def rename_model(
@@ -128,6 +116,8 @@ def rename_model(
             "a model that came with the plugin keeps its name; export it for a copy "
             "of your own"
         )
+    if bundle_folder(path) is not None:
+        return rename_bundle(path, name)
     card = card_of(path).model_copy(update={"name": name})
     weights = weights_file(path)
     advice = "make room or check the folder's rights"
@@ -147,12 +137,14 @@ def export_model(
 ) -> Path:
     """Copy a model, tensors bit by bit, to a file or folder; return the weights file.
 
-    It carries its card even if the original had it in a file beside.
+    It carries its card even if the original had it in a file beside. A bundle becomes
+    a folder, which is returned.
     """
-    path = find_model(id_or_path)
+    path, out = find_model(id_or_path), Path(out).expanduser()
+    if bundle_folder(path) is not None:
+        return export_bundle(path, out, overwrite=overwrite, progress=progress)
     card, original = card_of(path), weights_file(path)
     has_card = CARD_KEY in read_header(original).metadata
-    out = Path(out).expanduser()
     single = out.suffix == ".safetensors"
     target = out if single else out / WEIGHTS_NAME
     for place in (target,) if single else (target, out / CARD_NAME):
