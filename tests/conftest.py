@@ -138,4 +138,4 @@ def served_gallery(monkeypatch, tmp_path_factory):
 
     served = ServedGallery(tmp_path_factory.mktemp("settings"), monkeypatch)
     yield served
-    served.server.stop()
+    served.stop()

@@ -1,6 +1,7 @@
 """A gallery whose files lie on an https server of this machine."""
 
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,11 +29,19 @@ class ServedGallery:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("SPARSESSP_CONFIG", str(settings))
-        monkeypatch.setattr(gallery, "read_gallery", self.entries)
+        self.file = settings / "gallery.yaml"
+        monkeypatch.setattr(gallery, "GALLERY", self.file)
+        self.entries()
 
     def entries(self):
-        """The entries, validated as those of the package."""
-        return gallery.parse_gallery(self.rows)
+        """The entries, read as those of the package."""
+        self.file.write_text(json.dumps(self.rows), encoding="utf-8")
+        gallery.read_gallery.cache_clear()
+        return gallery.read_gallery()
+
+    def stop(self):
+        self.server.stop()
+        gallery.read_gallery.cache_clear()
 
     def add(self, id_, structure="dna", content=None, **changes):
         """Offer a model of one structure; returns its entry."""

@@ -208,8 +208,8 @@ class _Download:
         free = shutil.disk_usage(self.place.folder).free
         if missing > free:
             raise OutputError(
-                f"{self.place.path.name} needs {_megabytes(missing)} and the disk of "
-                f"{self.place.path.parent} has {_megabytes(free)} left; make room or "
+                f"{self.place.path.name} needs {megabytes(missing)} and the disk of "
+                f"{self.place.path.parent} has {megabytes(free)} left; make room or "
                 "choose another folder"
             )
         return start + missing
@@ -223,7 +223,7 @@ class _Download:
             self.place.clear()
             raise InputError(
                 f"the file from {self.host} is larger than the "
-                f"{_megabytes(self.largest)} that are allowed; check the address"
+                f"{megabytes(self.largest)} that are allowed; check the address"
             )
 
     def _write(self, answer: requests.Response, start: int, total: int | None) -> None:
@@ -242,8 +242,8 @@ class _Download:
                 self.progress(done, total)
         if total is not None and done != total:
             raise InputError(
-                f"the connection to {self.host} broke after {_megabytes(done)} of "
-                f"{_megabytes(total)}; try again, it goes on from there"
+                f"the connection to {self.host} broke after {megabytes(done)} of "
+                f"{megabytes(total)}; try again, it goes on from there"
             )
 
     def _mismatch(self) -> str:
@@ -351,7 +351,8 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or url
 
 
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
+    """Write a number of bytes: ``74.1 MB``, ``1.2 GB``."""
     return f"{size / 1e6:.3g} MB" if size < 1e9 else f"{size / 1e9:.3g} GB"
 
 

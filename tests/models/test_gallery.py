@@ -1,4 +1,4 @@
-"""The gallery: what it lists, and models fetched from an https server of this machine."""
+"""The gallery: what it lists, and models fetched by https from this machine."""
 
 import hashlib
 import shutil
@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from napari_sparsessp.errors import InputError, ModelError, OutputError
-from napari_sparsessp.models import gallery
+from napari_sparsessp.models import fetching, gallery
+from napari_sparsessp.models.fetching import LicenceNotAccepted, install
 from napari_sparsessp.models.gallery import (
-    LicenceNotAccepted,
     accept,
     download_size,
     files_of,
     find_entry,
-    install,
     installed_ids,
     is_accepted,
     matches,
@@ -86,7 +85,7 @@ def test_every_entry_can_be_imported_unasked(entry):
         assert Path(file.url).suffix == Path(file.name).suffix
     given = {} if entry.voxel_um else {"voxel_size": (0.29, 0.29, 0.29)}
     if entry.scaling != "median_iqr":
-        assert gallery._answers(entry, given).structures == entry.predicts
+        assert fetching._answers(entry, given).structures == entry.predicts
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from napari_sparsessp.models.card import ModelCard, Range
+from napari_sparsessp.models.card import ModelCard, Range, is_foreign
 from napari_sparsessp.prediction.normalisation import padding_value, probes
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import inside
@@ -123,6 +123,7 @@ _SIDES: dict[tuple[str, bool], tuple[str, str, str]] = {
 _LOGARITHMS = ("coarse", "fine", "finest")
 
 _OTHER_LIGHT = {
+    "quantitative phase": ("quantitative", "qpi", "phase3d", "phase2d"),
     "phase contrast": ("phase", "ph1", "ph2", "ph3"),
     "DIC": ("dic", "nomarski", "dicii"),
     "fluorescence": ("fluorescence", "dapi", "hoechst", "gfp", "fitc", "cy3", "cy5",
@@ -143,15 +144,17 @@ def was_trained_on(card: ModelCard, volume: Volume) -> bool:
 def check(plan: Plan, *, padded: bool = False) -> tuple[str, ...]:
     """Describe in what an image is unlike the data that the model learned from.
 
-    Sentences: what, how far, what it may mean and what to do; none for a model whose
-    card has no `familiarity`, but that it learned from this very stack. Only the first
+    Sentences: what, how far, what it may mean and what to do. For a model whose card
+    has no `familiarity` only that it learned from this very stack, or, where others
+    made it, that the channel's name says another light. Only the first
     time point that shows anything is looked at, up to eight of its planes, in windows.
     InputError: the image is damaged.
     """
     card = plan.card
     seen = (SEEN,) if was_trained_on(card, plan.volume) else ()
     if not card.familiarity:
-        return seen
+        named = _channel_words(plan.volume, card) if is_foreign(card) else []
+        return (*seen, *named)
     traits, distance = measure(plan, padded=padded)
     unlike = _outside(traits, distance, card.familiarity)
     sentences = [_sentence(*trait, card) for trait in unlike]
@@ -225,13 +228,27 @@ def _pieces(volume: Volume, planes: list[int], plan: Plan) -> list[np.ndarray]:
 def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
     """Compare the channel's name with the model's modality."""
     light = light_named(" ".join(volume.channel_names))
-    if light in ("", card.modality):
+    if not light or is_same_light(light, card.modality):
         return []
+    if light == "bright-field" and card.modality == "quantitative phase":
+        return [
+            f"the channel is called {volume.channel_names[0]!r}, and the model learned "
+            "from quantitative phase; make phase from bright-field first"
+        ]
     return [
         f"the channel is called {volume.channel_names[0]!r}, and {card.id} "
         f"learned from {card.modality}: if it is {light}, what is predicted "
         "means nothing; choose the transmitted-light channel"
     ]
+
+
+def is_same_light(light: str, modality: str) -> bool:
+    """Return whether a channel's light is that of a model, or of one of its members.
+
+    A channel called phase may hold quantitative phase as well.
+    """
+    lights = {light, "quantitative phase"} if light == "phase contrast" else {light}
+    return bool(lights & set(modality.split(", ")))
 
 
 def light_named(name: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.models.library import Model
 from napari_sparsessp.prediction.blending import Blend, MemoryBlend
 from napari_sparsessp.prediction.device import wake_device
@@ -553,6 +554,7 @@ class _Run:
         return Report(
             package=__version__,
             model=ModelId(id=self.model.card.id, sha256=self.model.sha256),
+            made_for=made_for(plan.card),
             input=plan.request.input or plan.volume.source or plan.volume.name,
             request=plan.request,
             ratio=plan.view.ratio,

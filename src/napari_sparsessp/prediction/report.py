@@ -73,6 +73,7 @@ class Report(BaseModel):
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )  # When the run ended, ISO 8601, UTC
     model: ModelId
+    made_for: str = ""  # Cells, light and voxels that a model of others was made for
     input: str
     request: PredictionRequest
     ratio: float

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_sparsessp.errors import InputError, ModelError, invalid_field
-from napari_sparsessp.models.card import ModelId, Positive, Scaling
+from napari_sparsessp.models.card import UNSTATED, ModelId, Positive, Scaling
 from napari_sparsessp.structures import CATALOGUE, structure_id
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ PUBLISHED_TWELVE = tuple(
 """The published data sets in the order of their task numbers: alphabetical."""
 
 LARGEST_RATIO = 64
-
-UNSTATED = "not stated in the file; see its publication"
-"""What an imported model was trained on, where nobody says."""
 
 NAMELESS = ("best", "checkpoint", "final", "last", "model", "weights")
 """File names that say nothing of a model; its folder's name goes before them."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.widgets.numbers import local, write_number
 
@@ -103,7 +104,7 @@ def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
     title = f"{many} structures" if many > 1 else "Structure"
     rows = [
         (title, structure_names(card.structures)),
-        ("Made for", f"{card.modality}, {ratios_text(card.ratios)}"),
+        ("Made for", f"{made_for(card) or card.modality}, {ratios_text(card.ratios)}"),
         ("Gives", "one plane for a whole stack: a projection over z" if flat else ""),
         ("Voxel grid", f"{size} µm (z, y, x)"),
         ("Normalisation", card.normalisation),

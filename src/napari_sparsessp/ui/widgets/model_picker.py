@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter
 from qtpy.QtSvg import QSvgRenderer
 from qtpy.QtWidgets import QAbstractButton, QButtonGroup, QPushButton, QWidget
 
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     in_a_column,
@@ -305,6 +306,7 @@ class TopologyPicker(QWidget):
         lines = [f"{best.name} fits better: {fit.why}."]
         if fit.points <= max(own.points, 0):
             lines = []
+        lines += [f"Made for {purpose}."] if (purpose := made_for(card)) else []
         lines += [cost_words(card)] if is_pass_each(card) else []
         if card.limits:  # of the first limit the part that says something by itself
             head = card.limits[0].split(":")[0]
