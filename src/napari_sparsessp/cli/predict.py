@@ -25,10 +25,10 @@ from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt, no_progress
 if TYPE_CHECKING:
     from napari_sparsessp.io.streaming import PredictionWriter
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.prediction.engine import Writer
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.prediction.request import PredictionRequest
+    from napari_sparsessp.prediction.writer import Writer
     from napari_sparsessp.volume import Volume
 
 
@@ -181,7 +181,7 @@ def run_request(
         request,
         dict(truth),
         stored=sink is not None,
-        tile_size=None if sink is None else sink.tile_size,
+        tile_size=() if sink is None else sink.tile_size,
     )
     if purpose := made_for(card):
         console.note(f"{card.id} was made for: {purpose}")

@@ -139,10 +139,8 @@ def bundle_card(bundle: BundleFile, members: Sequence[ModelCard]) -> ModelCard:
     first = members[0]
     _check_agreement(bundle.id, members)
     structures = dict.fromkeys(name for card in members for name in card.structures)
-    ratios = [
-        ratio for ratio in first.ratios if all(ratio in c.ratios for c in members)
-    ]
-    every = sorted({ratio for card in members for ratio in card.ratios})
+    each = [set(card.ratios) for card in members]
+    ratios = sorted(set.intersection(*each) or set.union(*each))
     return ModelCard(
         id=bundle.id,
         version=first.version if _same(card.version for card in members) else "",

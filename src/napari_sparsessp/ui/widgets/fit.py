@@ -25,7 +25,7 @@ class Fit:
 
 def contrast_named(reading: LayerReading, channel: int | None = None) -> str:
     """Return the contrast that the name of a layer or its channel says, or ""."""
-    from napari_sparsessp.prediction.domain_shift import light_named
+    from napari_sparsessp.prediction.modality import light_named
 
     names = reading.volume.channel_names
     chosen = names[channel] if names and channel is not None else ""
@@ -42,8 +42,8 @@ def fit_of(
     points, why = 0, []
     light = contrast_named(reading, channel)
     if light:
-        points += 2 if light == card.modality else -2
-        why += [light] if light == card.modality else []
+        points += 2 if light in card.modalities else -2
+        why += [light] if light in card.modalities else []
     names = [channel_part(name) for name in others]
     shown = [id_ for id_ in card.structures if match_channel(id_, names) is not None]
     if shown:
