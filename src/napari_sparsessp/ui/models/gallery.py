@@ -11,12 +11,12 @@ from superqt import QFlowLayout
 from napari_sparsessp.download import megabytes
 from napari_sparsessp.models.gallery import Entry, State, download_size, matches
 from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.ui.models.page import button_row
 from napari_sparsessp.ui.preferences import preference_news, preferences
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     StepColumn,
     in_a_column,
-    in_a_row,
     link_button,
     side_by_side,
     small_label,
@@ -32,8 +32,8 @@ _SHORT = 24
 
 _STATES: dict[State, tuple[str, str]] = {
     "new": ("", "Get…"),
-    "partly": ("partly here", "Get the rest…"),
-    "yours": ("among yours", "Predict with it"),
+    "partly": ("A part is here already.", "Get the rest…"),
+    "yours": ("Among your models.", "Predict with it"),
 }
 """What is said of an entry's state, and its button."""
 
@@ -118,16 +118,12 @@ class EntryCard(QFrame):
         self.state_label = small_label("", "strong")
         self.button = QPushButton("")
         self.button.setProperty("role", "primary")
-        foot = in_a_row(
-            *(self.cite_button, self.page_button, self.state_label, self.button),
-            stretched=0,
-        )
-        foot.insertStretch(2, 1)
+        foot = button_row(self.button, self.cite_button, self.page_button)
         column = in_a_column(
             self,
             *(wrapped_label("strong", entry.name), chips),
             *(wrapped_label("muted", breakable(entry_facts(entry))), self.licence),
-            *(self.how, cite, foot),
+            *(self.how, cite, self.state_label, foot),
         )
         column.setContentsMargins(11, 9, 11, 8)
         self.show_state("new")
