@@ -27,6 +27,7 @@ def view(added):
     view.resize(320, 700)
     view.show_entries(read_gallery(), {"gvt-dna": "yours", "gvt-er": "partly"})
     assert view.cards == []  # not before it is seen
+    view.open()
     view.show()
     return view
 

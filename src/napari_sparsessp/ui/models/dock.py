@@ -152,6 +152,8 @@ class ModelsForm(QWidget):
         """Show the models of this computer, or the gallery."""
         self.pages.set_value(name)
         self.stack.setCurrentIndex([key for key, *_ in _PAGES].index(name))
+        if name == "gallery":
+            self.gallery.open()
 
     def to_search(self) -> None:
         """Type into the search of the page that is shown."""

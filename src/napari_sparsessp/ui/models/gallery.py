@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from qtpy.QtCore import QRectF, Qt, QUrl, Signal
-from qtpy.QtGui import QColor, QDesktopServices, QPainter, QPaintEvent, QShowEvent
+from qtpy.QtGui import QColor, QDesktopServices, QPainter, QPaintEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QLineEdit, QPushButton, QWidget
 from superqt import QFlowLayout
 
@@ -150,7 +150,7 @@ def open_address(address: str, *_: object) -> None:
 
 
 class GalleryView(QWidget):
-    """Cards of the gallery under a search and two filters; made when first shown."""
+    """Cards of the gallery under a search and two filters."""
 
     get_asked = Signal(object)  # the entry
     use_asked = Signal(object)
@@ -160,6 +160,7 @@ class GalleryView(QWidget):
         self.cards: list[EntryCard] = []
         self._entries: tuple[Entry, ...] = ()
         self._states: Mapping[str, State] = {}
+        self._opened = False
         self.search = QLineEdit()
         self.search.setAccessibleName("Search in the gallery")
         self.search.setPlaceholderText("Search: hiPSC, 3D, BSD…")
@@ -187,12 +188,12 @@ class GalleryView(QWidget):
     ) -> None:
         """Show these models, and how far each is."""
         self._entries, self._states = entries, states
-        if self.isVisible() or self.cards:
+        if self._opened:
             self._make_cards()
 
-    def showEvent(self, event: QShowEvent | None) -> None:
+    def open(self) -> None:
         """Make the cards before they are seen for the first time."""
-        super().showEvent(event)
+        self._opened = True
         self._make_cards()
 
     def _make_cards(self) -> None:
