@@ -24,7 +24,7 @@ PIXEL_TOLERANCE = 2.0
 FOREIGN_TOLERANCE = 1.3
 """The same for a model of others, which nobody here has tried at other sizes."""
 
-_COMPARE = "or compare it with fluorescence first"
+_COMPARE = "or compare the prediction with fluorescence first"
 
 
 @dataclass(frozen=True)

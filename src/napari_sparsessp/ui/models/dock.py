@@ -355,7 +355,7 @@ class ModelsDock(Dock):
         self.form.search.clear()
         text = f"{id_} is now among your models."
         with suppress(SparseSSPError):  # it would be listed as damaged
-            text += f" Licence: {card_of(path).licence}."
+            text += f" Licence: {card_of(path).licence.rstrip('.')}."
         self._announce(id_, text, path)
 
     def _start(

@@ -115,7 +115,7 @@ class GetDialog(TaskDialog):
         if self.entry.checked is None and done.files:
             digits = next(iter(done.files.values()))
             more = len(done.files) - 1
-            rest = f" (the first of {more + 1}; its card has all)" if more else ""
+            rest = f" (the first of {more + 1})" if more else ""
             self.message.show_notices(
                 [f"{UNSEEN}; what came has the SHA-256 {digits[:16]}…{rest}"]
             )
@@ -132,6 +132,7 @@ class GetDialog(TaskDialog):
         missing = asked and not (self._pixel() or 0) > 0
         self.start_button.setEnabled(not busy and not missing)
         self.form.setEnabled(not busy)
+        self.fit()  # the bar and the status need room
 
 
 def _facts(entry: Entry) -> list[tuple[str, str]]:
