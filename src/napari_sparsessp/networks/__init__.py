@@ -33,6 +33,10 @@ def build_network(config: NetworkConfig) -> "Network":
         from napari_sparsessp.networks.slim import Slim
 
         return Slim(config)
+    if config.backbone == "gvt":
+        from napari_sparsessp.networks.gvt import GVT
+
+        return GVT(config)
     from napari_sparsessp.networks.unet import MultiNet, UNet
 
     if config.conditioning == "multinet":

@@ -90,6 +90,20 @@ FAMILIES: dict[str, Family] = {
         conditionings=("multinet", "multihead"),
         defaults={**_PLAIN, "bias": True},
     ),
+    "gvt": Family(
+        "Wang, Xie and Ji 2021: a 3D U-Net whose bottleneck attends to the whole stack",
+        topologies=("3d",),
+        mappings=("prefix",),
+        conditionings=("multihead",),
+        defaults={
+            "topology": "3d",
+            "inputs": 1,
+            "encoder_widths": (32, 64, 128, 256),
+            "encoder_blocks": (1, 1, 1, 1),
+            "decoder_widths": (32, 64, 128),
+            "norm": "batch",
+        },
+    ),
     **{
         name: Family(
             "Table 5 of the paper, through the transformers library",
@@ -170,6 +184,8 @@ def _unfit_options(config: "NetworkConfig") -> str | None:
 def _unfit_levels(config: "NetworkConfig") -> str | None:
     levels, blocks = len(config.encoder_widths), len(config.encoder_blocks)
     more = len(config.decoder_widths) - levels
+    if config.backbone == "gvt":
+        return _unfit_gvt(config)
     if config.backbone != "slim":
         if more != -1:
             return "decoder_widths needs one entry less than encoder_widths"
@@ -199,12 +215,34 @@ def _unfit_levels(config: "NetworkConfig") -> str | None:
     return None
 
 
+def _unfit_gvt(config: "NetworkConfig") -> str | None:
+    widths, step = config.encoder_widths, config.stride
+    fixed = {
+        "inputs": 1,
+        "encoder_blocks": (1,) * len(widths),
+        "decoder_widths": widths[:-1],
+        "kernel": 3,
+        "norm": "batch",
+        "bias": False,
+        "standardised": False,
+        "heads": "last",
+    }
+    for name, value in fixed.items():
+        if getattr(config, name) != value:
+            return f"backbone gvt has {name} {value} alone; leave it out"
+    if len(widths) < 2 or config.depth % step:
+        return f"depth {config.depth} is not a multiple of {max(step, 2)}"
+    return None
+
+
 @dataclass(frozen=True)
 class Padding:
     """How a stack is padded for a network: z to `depth`, y and x to `multiple`."""
 
     multiple: int  # y and x are padded to multiples of this
-    depth: int = 1  # z likewise
+    # z likewise, where the network takes a stack of any depth at once; 1 where windows
+    # move along z
+    depth: int = 1
     mode: Literal["edge", "reflect", "zeros"] = "edge"  # zeros: of the scaled input
     # Half of it (rounded down) before, the rest behind; else all behind
     centred: bool = False
@@ -226,7 +264,7 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: Literal[
-        "slim", "dod", "plain", "fnet",
+        "slim", "dod", "plain", "fnet", "gvt",
         "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b",
     ] = "slim"  # fmt: skip
     topology: Topology = "3to2d"  # dimension of encoder and decoder
@@ -336,6 +374,8 @@ class NetworkConfig(BaseModel):
     @property
     def padding(self) -> Padding:
         """How a stack is padded; published methods have padding of their own."""
+        if self.backbone == "gvt":
+            return Padding(self.stride, self.stride, "reflect", centred=True)
         return Padding(self.stride)
 
     @property
@@ -371,11 +411,25 @@ class NetworkConfig(BaseModel):
         )
 
     @property
+    def attends(self) -> bool:
+        """Whether a pass over a tile needs sums over the whole stack.
+
+        ``Network.whole_sums``; with them, tiles change nothing.
+        """
+        return self.backbone == "gvt"
+
+    @property
     def reach(self) -> int:
         """Pixels in y and x that an output pixel can see in each direction.
 
-        Along the deepest path; statistics (`sees_whole`) left aside.
+        Along the deepest path; statistics (`sees_whole`, `attends`) left aside. In z
+        likewise, where a stack is not cut in windows.
         """
+        if self.backbone == "gvt":
+            # To the right: the first convolution, the residual unit and the last one; a
+            # step down looks two finer pixels and a coarse one ahead; a coarser level's
+            # unit looks two of its pixels. To the left a step up looks one coarse pixel.
+            return 6 + sum(6 * 2**level for level in range(len(self.encoder_widths) - 1))
         if self.backbone == "slim":
             # Two 3×3 in each block, one coarse pixel in each linear step, and the
             # strided convolutions; a 3D decoder ends at half resolution, without one.

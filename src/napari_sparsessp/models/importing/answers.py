@@ -40,6 +40,7 @@ CITATIONS = {
     "RepMode": "Zhou et al., RepMode, CVPR 2023",
     "SparseSSP": "Zheng et al., SparseSSP, ECCV 2024",
     "pytorch_fnet": "Ounkomol et al., Nature Methods 2018",
+    "GVTNet": "Wang, Xie and Ji, Nature Machine Intelligence 2021",
 }
 
 _STRUCTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]{0,63}")
@@ -65,7 +66,8 @@ class CheckpointInfo:
     """Contents of a checkpoint, as far as the file shows them."""
 
     path: Path
-    format: str  # `RepMode`, `SparseSSP`, `pytorch_fnet` or `pytorch_fnet (legacy)`
+    # `RepMode`, `SparseSSP`, `GVTNet`, `pytorch_fnet` or `pytorch_fnet (legacy)`
+    format: str
     network: dict[str, Any]  # Fields of `napari_sparsessp.networks.NetworkConfig`
     outputs: int  # Structures T that the network predicts
     # Their ids in the order of the outputs, where the file names them
@@ -74,6 +76,7 @@ class CheckpointInfo:
     parameters: int  # Number of trainable parameters
     notes: tuple[str, ...] = ()  # What was read off the shapes, in words
     questions: tuple[Question, ...] = ()  # What the file leaves open
+    suggested_id: str = ""  # Where folders name the model and the file does not
 
     def question(self, name: str) -> Question | None:
         """Return a question by its name; None where the file answers it."""
@@ -233,6 +236,8 @@ def assumed(found: CheckpointInfo, name: str) -> Any:
 
 def suggested_id(found: CheckpointInfo) -> str:
     """Make an id from the file's name, and its folder's where that says nothing."""
+    if found.suggested_id:
+        return found.suggested_id
     stem = found.path.stem
     if re.sub(r"[^a-z]+", "", stem.lower()).removeprefix("model") in ("", *NAMELESS):
         stem = f"{found.path.absolute().parent.name}-{stem}"
