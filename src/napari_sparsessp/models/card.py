@@ -330,7 +330,7 @@ def all_qualities(card: ModelCard) -> tuple[Quality, ...]:
     """Read all R² of a card, those on real cells first; never compare two kinds."""
     found = [_joined(alike) for alike in _alike(card.members)]
     for title, scores in card.scores.items():
-        if not isinstance(scores, Mapping):
+        if card.members or not isinstance(scores, Mapping):
             continue
         for data, held_out, measured in _measured(title, scores, card):
             rows: dict[str, dict[float, float]] = {}
