@@ -10,6 +10,8 @@ import published
 from file_server import CERTIFICATE, FileServer
 from napari_sparsessp.models import gallery
 
+TENSORS = "model.ckpt-pretrained.data"
+
 
 @cache
 def fnet_file():
@@ -45,21 +47,32 @@ class ServedGallery:
 
     def add(self, id_, structure="dna", content=None, **changes):
         """Offer a model of one structure; returns its entry."""
-        content = fnet_file() if content is None else content
-        name = f"{id_}/model.p"
+        files = [self._serve(id_, "model.p", content or fnet_file())]
+        return self._add(
+            {"id": id_, "name": f"Real {structure}", "predicts": [structure]}
+            | {"format": "fnet-p", "files": files},
+            changes,
+        )
+
+    def add_gvtnet(self, id_, folder):
+        """Offer a checkpoint of TensorFlow; its index has no published checksum."""
+        self.add(id_, format="gvtnet-tf1")
+        names = ("model.ckpt-pretrained.index", f"{TENSORS}-00000-of-00001")
+        files = [self._serve(id_, one, (folder / one).read_bytes()) for one in names]
+        files[0]["git_blob_sha1"] = None
+        self.rows[-1]["files"] = files
+        return self.entries()[-1]
+
+    def _serve(self, id_, file, content):
+        name = f"{id_}/{file}"
         self.server.files[name] = content
         blob = b"blob %d\0" % len(content) + content
-        file = {
-            "name": "model.p",
+        return {
+            "name": file,
             "url": self.server.url(name),
             "size": len(content),
             "git_blob_sha1": hashlib.sha1(blob).hexdigest(),
         }
-        return self._add(
-            {"id": id_, "name": f"Real {structure}", "predicts": [structure]}
-            | {"format": "fnet-p", "files": [file]},
-            changes,
-        )
 
     def add_bundle(self, id_, *members, **changes):
         """Offer earlier entries as one model; returns its entry."""

@@ -256,6 +256,51 @@ def test_a_cancelled_import_leaves_no_model_and_keeps_the_download(
     assert len(served_gallery.server.asked) == 1
 
 
+# Two files that belong together -------------------------------------------------------
+
+
+@pytest.fixture
+def gvtnet(served_gallery, shared_parity):
+    """A checkpoint as GVTNets' repository has it, with small widths."""
+    folder = shared_parity("weights/gvtnet_label_free")
+    entry = served_gallery.add_gvtnet("real-gvt", folder)
+    accept(entry)
+    return entry
+
+
+def test_a_published_gvtnet_becomes_a_model(gvtnet, own_models_folder):
+    done = install(gvtnet)
+    card = card_of(done.path)
+    assert card.source["format"] == "GVTNet"
+    assert card.source["fetched"].endswith(".data-00000-of-00001")
+    assert len(done.files) == 2
+    assert waiting(own_models_folder) == []
+    assert load_model("real-gvt").card.structures == ("dna",)
+
+
+def test_an_index_that_was_changed_is_fetched_again(
+    gvtnet, served_gallery, own_models_folder
+):
+    name = f"real-gvt/{gvtnet.files[0].name}"
+    right = served_gallery.server.files[name]
+    wrong = bytearray(right)
+    wrong[900] ^= 1  # it has its own CRC-32C
+    served_gallery.server.files[name] = bytes(wrong)
+    refused(gvtnet, "model.ckpt", ModelError)
+    assert waiting(own_models_folder) == [gvtnet.files[1].name]  # its checksum is right
+    served_gallery.server.files[name] = right
+    install(gvtnet)
+    assert [asked for asked, _ in served_gallery.server.asked].count(name) == 2
+    assert len(served_gallery.server.asked) == 3
+
+
+def test_truncated_tensors_are_refused(gvtnet, served_gallery, own_models_folder):
+    name = f"real-gvt/{gvtnet.files[1].name}"
+    served_gallery.server.files[name] = served_gallery.server.files[name][:-100]
+    refused(gvtnet, "has changed on the server .*bytes and not")
+    assert waiting(own_models_folder) == [gvtnet.files[0].name]
+
+
 # Bundles ----------------------------------------------------------------------------
 
 
