@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_sparsessp.errors import OutputError
 from napari_sparsessp.files import atomic_write, output_errors
@@ -195,7 +195,7 @@ def _print_rows(rows: Rows, gap: int, left: int = 1) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     table.add_column(Text(rows[0][0]), no_wrap=True)
     for place, cell in enumerate(rows[0][1:], 1):
-        side = "left" if place < left else "right"
+        side: Literal["left", "right"] = "left" if place < left else "right"
         table.add_column(Text(cell), justify=side, no_wrap=True)
     for row in rows[1:]:
         table.add_row(*map(Text, row))

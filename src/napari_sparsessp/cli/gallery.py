@@ -49,8 +49,8 @@ def list_gallery(
     entries = [one for one in read_gallery() if matches(one, wanted, modality or "")]
     installed = installed_ids()
     if json:
-        rows = [as_json(entry, state_of(entry, installed)) for entry in entries]
-        console.result(json_module.dumps(rows, indent=2, ensure_ascii=False))
+        found = [as_json(entry, state_of(entry, installed)) for entry in entries]
+        console.result(json_module.dumps(found, indent=2, ensure_ascii=False))
         return
     if not entries:
         known = ", ".join(dict.fromkeys(one.modality for one in read_gallery()))

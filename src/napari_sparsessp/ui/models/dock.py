@@ -177,7 +177,7 @@ class Listed:
 
     entries: list[Entry]
     deleted: list[manage.Deleted]
-    gallery: tuple[gallery.Entry, ...]
+    offered: tuple[gallery.Entry, ...]
     states: dict[str, gallery.State]
 
 
@@ -251,7 +251,7 @@ class ModelsDock(Dock):
     def _on_listed(self, listed: "Listed") -> None:
         self._listing = None
         entries, self._deleted = listed.entries, listed.deleted
-        self.form.gallery.show_entries(listed.gallery, listed.states)
+        self.form.gallery.show_entries(listed.offered, listed.states)
         choose, self._choose = self._choose, None
         table = self.form.table
         if tuple(entries) != table.entries or choose is not None:
