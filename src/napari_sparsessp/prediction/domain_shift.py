@@ -226,7 +226,7 @@ def _pieces(volume: Volume, planes: list[int], plan: Plan) -> list[np.ndarray]:
 def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
     """Compare the channel's name with the model's modality."""
     light = light_named(" ".join(volume.channel_names))
-    if not light or is_same_light(light, card.modality):
+    if not light or is_same_light(light, card.modalities):
         return []
     if light == "bright-field" and card.modality == "quantitative phase":
         return [

@@ -1,6 +1,7 @@
 """Read off a channel's name how it was recorded."""
 
 import re
+from collections.abc import Collection
 
 _OTHER_LIGHT = {
     "quantitative phase": ("quantitative", "qpi", "phase3d", "phase2d"),
@@ -20,10 +21,10 @@ def light_named(name: str) -> str:
     return next(lights, "")
 
 
-def is_same_light(light: str, modality: str) -> bool:
-    """Return whether a channel's light is that of a model, or of one of its members.
+def is_same_light(light: str, modalities: Collection[str]) -> bool:
+    """Return whether a channel's light is among those that a model was made for.
 
     A channel called phase may hold quantitative phase as well.
     """
     lights = {light, "quantitative phase"} if light == "phase contrast" else {light}
-    return bool(lights & set(modality.split(", ")))
+    return bool(lights.intersection(modalities))

@@ -181,7 +181,10 @@ class GalleryView(QWidget):
         self.search.textChanged.connect(self.show_matches)
         self.structure.currentIndexChanged.connect(self.show_matches)
         self.modality.currentIndexChanged.connect(self.show_matches)
-        preference_news().changed.connect(lambda *_: self.update())
+        preference_news().changed.connect(self._on_preferences)
+
+    def _on_preferences(self, _before: object, _now: object) -> None:
+        self.update()  # chips have the colours of layers
 
     def show_entries(
         self, entries: tuple[Entry, ...], states: Mapping[str, State]

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.models.card import is_foreign
+from napari_sparsessp.prediction.modality import is_same_light
 from napari_sparsessp.prediction.sampling import FOREIGN_TOLERANCE
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
 from napari_sparsessp.ui.napari_compat import layer_with_key
@@ -172,7 +173,7 @@ def _channels(
     found = light or "1"
     if count > 1:
         found = f"{names[channel or 0] if names else f'number {channel}'} of {count}"
-    if card is None or light == card.modality:
+    if card is None or is_same_light(light, card.modalities):
         return found, expected, Mark.GOOD, "The contrast that the model learned from."
     if light:
         advice = (
