@@ -151,9 +151,9 @@ class ModelsForm(QWidget):
     def show_page(self, name: str) -> None:
         """Show the models of this computer, or the gallery."""
         self.pages.set_value(name)
-        self.stack.setCurrentIndex([key for key, *_ in _PAGES].index(name))
         if name == "gallery":
             self.gallery.open()
+        self.stack.setCurrentIndex([key for key, *_ in _PAGES].index(name))
 
     def to_search(self) -> None:
         """Type into the search of the page that is shown."""

@@ -228,11 +228,13 @@ class GalleryView(QWidget):
             *(self.structure.currentData(), self.modality.currentData()),
             self.search.text(),
         )
-        shown = 0
+        shown, body = 0, self.scroll.widget()
+        body.hide()  # else each card that comes or goes is laid out by itself
         for card in self.cards:
             fits = matches(card.entry, *wanted)
             card.setVisible(fits)
             shown += fits
+        body.show()
         all_ = len(self.cards)
         number = f"{all_}" if shown == all_ else f"{shown} of {all_}"
         fetched = "Nothing is fetched before you accept a licence"
