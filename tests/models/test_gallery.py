@@ -221,6 +221,19 @@ def test_no_network_and_a_full_disk_are_one_line(dna, served_gallery, monkeypatc
     refused(dna, "cannot reach 127.0.0.1")
 
 
+def test_a_disk_that_fills_up_leaves_no_model(dna, served_gallery, own_models_folder):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32 * 1024, limits[1]))
+    try:
+        refused(dna, "cannot write .*File too large; make room", OutputError)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "data" in waiting(own_models_folder)
+    install(dna)
+    assert served_gallery.server.asked[-1][1] == "bytes=32768-"
+
+
 def test_an_untrusted_server_is_refused(dna, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     refused(dna, "certificate of 127.0.0.1 cannot be trusted")
