@@ -100,6 +100,8 @@ def test_a_link_opens_on_a_click_only(view, monkeypatch):
 def test_nothing_is_cut_in_a_narrow_gallery(view, qtbot):
     qtbot.wait(50)
     assert cut_text(view) == []
+    last, body = view.cards[-1], view.scroll.widget()
+    assert body.height() - last.geometry().bottom() < 20  # nothing empty below it
 
 
 def test_nothing_is_fetched_before_the_licence_is_accepted(get, served_gallery, qtbot):

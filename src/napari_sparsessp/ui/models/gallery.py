@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
-from qtpy.QtCore import QRectF, Qt, QUrl, Signal
+from qtpy.QtCore import QRectF, QSize, Qt, QUrl, Signal
 from qtpy.QtGui import QColor, QDesktopServices, QPainter, QPaintEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QLineEdit, QPushButton, QWidget
 from superqt import QFlowLayout
@@ -109,7 +109,6 @@ class EntryCard(QFrame):
         cite = wrapped_label("small", entry.cite.text)
         self.cite_button = link_button("Publication", entry.link)
         self.page_button = link_button("Web page", entry.page)
-        self.cite_button.setVisible(bool(entry.cite.doi))
         for button, address in (
             (self.cite_button, entry.link),
             (self.page_button, entry.page),
@@ -118,7 +117,8 @@ class EntryCard(QFrame):
         self.state_label = small_label("", "strong")
         self.button = QPushButton("")
         self.button.setProperty("role", "primary")
-        foot = button_row(self.button, self.cite_button, self.page_button)
+        links = [self.cite_button] * bool(entry.cite.doi) + [self.page_button]
+        foot = button_row(self.button, *links)
         column = in_a_column(
             self,
             *(wrapped_label("strong", entry.name), chips),
@@ -149,6 +149,14 @@ def open_address(address: str, *_: object) -> None:
     QDesktopServices.openUrl(QUrl(address))
 
 
+class _Cards(QWidget):
+    """As high as its texts are at its width, not at the narrowest."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Leave the height to the layout, which knows the width."""
+        return QSize(super().minimumSizeHint().width(), 0)
+
+
 class GalleryView(QWidget):
     """Cards of the gallery under a search and two filters."""
 
@@ -172,9 +180,10 @@ class GalleryView(QWidget):
         self.structure = _filter("Structure", "Models that predict it.")
         self.modality = _filter("Light", "Models that were made for it.")
         self.count = small_label()
-        self.scroll = StepColumn([], below=8)
+        self.scroll, body = StepColumn([]), _Cards()
+        self.scroll.column = in_a_column(body, spacing=8)
         self.scroll.column.setContentsMargins(0, 0, 6, 8)
-        self.scroll.column.setSpacing(8)
+        self.scroll.setWidget(body)
         filters = side_by_side(self.structure, self.modality)
         rows = (self.search, filters, self.count, self.scroll)
         in_a_column(self, *rows, spacing=6).setStretch(3, 1)
