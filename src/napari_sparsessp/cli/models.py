@@ -13,6 +13,7 @@ from napari_sparsessp.cli.gallery import fetch_entry, is_terminal, list_gallery
 from napari_sparsessp.cli.options import Group, console_of, parse_sizes
 from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.files import atomic_write
+from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.card import ModelCard, origin_words
 from napari_sparsessp.models.gallery import find_entry
 from napari_sparsessp.models.library import (
@@ -82,7 +83,8 @@ def import_model(
     file: Annotated[
         Path,
         Argument(
-            help="RepMode .p, SparseSSP .pth, pytorch_fnet .p, or a .safetensors."
+            help="RepMode .p, SparseSSP .pth, pytorch_fnet .p, a .safetensors, or the "
+            "folder of a bundle."
         ),
     ],
     id_: Id = None,
@@ -105,7 +107,7 @@ def import_model(
 ) -> None:
     """Import a checkpoint or a model; nothing in it is executed."""
     console, given = console_of(context), _given_answers(context)
-    if file.suffix.lower() == ".safetensors":
+    if file.suffix.lower() == ".safetensors" or bundle_folder(file) is not None:
         if out is not None or dry_run:
             raise InputError(
                 "--out and --dry-run are for checkpoints, and this file is a model "
@@ -364,7 +366,8 @@ def export(
     context: typer.Context,
     model: Annotated[str, Argument(help="Id or path of a model.")],
     out: Annotated[
-        Path, Option("--out", "-o", help="A .safetensors file, or a folder for it.")
+        Path,
+        Option("--out", "-o", help="A .safetensors file, or a folder: for a bundle."),
     ],
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace what is there.")
@@ -497,7 +500,7 @@ def list_all(context: typer.Context) -> None:
                 card.version,
                 card.topology,
                 f"r={ratios}",
-                f"{len(card.structures)} structures",
+                f"{len(card.structures)} structures" + _bundle_words(card, ", {}"),
                 str(entry.path),
             ]
         )
@@ -517,7 +520,7 @@ def show(
     ] = False,
 ) -> None:
     """Show what a model is, what it was trained on and where it must not be trusted."""
-    from napari_sparsessp.models.library import file_sha256, weights_file
+    from napari_sparsessp.models.library import model_sha256
 
     console = console_of(context)
     card = read_card(model)
@@ -528,7 +531,13 @@ def show(
     for name, value in _facts(card, shipped=path.parent == shipped_folder()):
         console.fact(name, value)
     console.fact("file", path)
-    console.fact("sha256", file_sha256(weights_file(path)))
+    console.fact("sha256", model_sha256(path))
+
+
+def _bundle_words(card: ModelCard, text: str = "{}") -> str:
+    """Say of how many models a bundle is; "" of another model."""
+    count = len(card.members)
+    return text.format(f"bundle of {count}") if count else ""
 
 
 def _facts(card: ModelCard, *, shipped: bool) -> list[tuple[str, str]]:
@@ -545,6 +554,12 @@ def _facts(card: ModelCard, *, shipped: bool) -> list[tuple[str, str]]:
         ("normalisation", card.normalisation),
         ("origin", origin_words(card.source, shipped=shipped)),
     ]
+    if card.members:
+        facts[4] = ("topology", f"{card.topology}, {_bundle_words(card)}")
+        facts += [
+            ("member", f"{one.id}: {', '.join(one.structures)} from {one.modality}")
+            for one in card.members
+        ]
     if card.z_projection != "none":
         plane = f"one plane, the {card.z_projection} of its planes over z"
         facts.insert(5, ("output", plane))

@@ -75,6 +75,13 @@ def weights_file(path: Path) -> Path:
     return path
 
 
+def weights_files(path: Path) -> list[Path]:
+    """Return the safetensors files of a model: of a bundle, its members'."""
+    if (folder := bundle_folder(path)) is not None:
+        return member_files(folder, read_bundle(folder))
+    return [weights_file(path)]
+
+
 def card_of(path: Path) -> ModelCard:
     """Read the card of a model file or folder.
 
@@ -82,8 +89,8 @@ def card_of(path: Path) -> ModelCard:
     read, used only where the file has none. That of a bundle is made of its members'.
     """
     if (folder := bundle_folder(path)) is not None:
-        bundle = read_bundle(folder)
-        return bundle_card(bundle, [*map(card_of, member_files(folder, bundle))])
+        members = [card_of(file) for file in weights_files(folder)]
+        return bundle_card(read_bundle(folder), members)
     weights = weights_file(path)
     text = read_header(weights).metadata.get(CARD_KEY)
     beside = weights.parent / CARD_NAME
@@ -227,7 +234,7 @@ def _entry(path: Path, version: tuple[tuple[int, int, int], ...]) -> Entry:
     shipped = path.parent == shipped_folder()
     try:
         card = card_of(path)
-        files = member_files(path, read_bundle(path)) if card.members else []
+        files = weights_files(path) if card.members else []
         sizes = tuple(file.stat().st_size for file in files)
         return Entry(path, card, "", size, shipped, sizes)
     except ModelError as error:
@@ -329,7 +336,7 @@ class Bundle(Model):
     def member(self, id_: str) -> Model:
         """Load a member by its id; ModelError where its file has changed since."""
         number = [card.id for card in self.card.members].index(id_)
-        model = load_model(member_files(self.path, read_bundle(self.path))[number])
+        model = load_model(weights_files(self.path)[number])
         if model.sha256 != self.digests[number]:
             raise ModelError(
                 f"member {id_} of bundle {self.card.id} has changed since the bundle "
@@ -345,6 +352,16 @@ class Bundle(Model):
                 f"needed here; name one of the .safetensors files in {self.path}"
             )
         raise AttributeError(name)
+
+
+def model_sha256(path: Path) -> str:
+    """Return the SHA-256 of a model's weights: `Model.sha256`, without loading it."""
+    digests = tuple(map(file_sha256, weights_files(path)))
+    return digests[0] if bundle_folder(path) is None else _joined(digests)
+
+
+def _joined(digests: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def load_model(
@@ -374,10 +391,8 @@ def load_model(
     path = find_model(id_or_path, topology)
     card = card_of(path)
     if card.members:
-        files = member_files(path, read_bundle(path))
-        digests = tuple(map(file_sha256, files))
-        whole = hashlib.sha256("\n".join(digests).encode()).hexdigest()
-        return Bundle(card, whole, path, digests)
+        digests = tuple(map(file_sha256, weights_files(path)))
+        return Bundle(card, _joined(digests), path, digests)
     weights = weights_file(path)
     network = build_empty(card, path)
     header = read_header(weights)

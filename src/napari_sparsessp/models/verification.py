@@ -15,11 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.models.bundle_file import (
-    bundle_folder,
-    member_files,
-    read_bundle,
-)
+from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.card import Check
 from napari_sparsessp.models.library import (
     Model,
@@ -28,6 +24,7 @@ from napari_sparsessp.models.library import (
     load_model,
     shipped_folder,
     weights_file,
+    weights_files,
 )
 from napari_sparsessp.models.weights import digest_of_file, file_sha256, read_header
 
@@ -109,7 +106,7 @@ def verify_model(id_or_path: str | Path) -> Verdict:
 def _compare_all(folder: Path) -> Verdict:
     """Verify each member of a bundle; the first that fails is named."""
     card_of(folder)
-    files = member_files(folder, read_bundle(folder))
+    files = weights_files(folder)
     verdicts = [(file, _compare(file)) for file in files]
     for file, verdict in verdicts:
         if not verdict.ok:

@@ -118,15 +118,18 @@ class BundleRun:
         self._writer.done = sum(one.done for one in self._writers)
 
     def _start(self, event: Started, writer: Writer) -> Started:
-        """Announce the whole run, with all that is unlike what members know."""
+        """Announce the whole run."""
         self._started = True
         load = clock.perf_counter() - self._began
         self._seconds = self._seconds.model_copy(update={"load": load})
+        return replace(event, warnings=self._unlike(writer), done=sum(self._before))
+
+    def _unlike(self, writer: Writer) -> tuple[str, ...]:
+        """Describe in what the image is unlike what the members know."""
         slots = range(len(self._plan.times or (0,)))
         scalings = [writer.scaling(slot) for slot in slots]
         padded = any(scale is not None and scale.padding > 0 for scale in scalings)
-        unlike = check(self._plan, padded=padded)
-        return replace(event, warnings=unlike, done=sum(self._before))
+        return check(self._plan, padded=padded)
 
     def _tile(self, event: TileDone, number: int) -> TileDone:
         if not self._seconds.first_tile:
@@ -158,8 +161,7 @@ class BundleRun:
         reports = [one.report for one in self._writers if one.report is not None]
         both = list(zip(plan.members, reports, strict=True))
         scores = {k: v for report in reports for k, v in report.structures.items()}
-        unlike = [(part.card, report.unfamiliar) for part, report in both]
-        unfamiliar = merge_notes(unlike, plan.card)
+        unfamiliar = self._unlike(self._writers[0])
         more = []
         for part, report in both:
             known = {*part.warnings, *report.unfamiliar}

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.errors import OutputError, SparseSSPError
 from napari_sparsessp.models import gallery, manage
+from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.library import Entry, all_entries, card_of, user_folder
 from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
@@ -292,7 +293,8 @@ class ModelsDock(Dock):
         if self._fetched is not None and self._fetched.path == path:
             self._fetched.forget()
             self._fetched = None
-        self._on_arrived(id_, user_folder() / f"{id_}.safetensors")
+        file, folder = user_folder() / f"{id_}.safetensors", user_folder() / id_
+        self._on_arrived(id_, folder if bundle_folder(folder) is not None else file)
 
     def ask_get(self, entry: gallery.Entry) -> None:
         """Open the dialog with the licence of a model of the gallery."""
@@ -441,7 +443,10 @@ class ModelsDock(Dock):
     def export(self) -> None:
         """Copy the model to a file or folder."""
         chosen = self._chosen()
-        place = None if chosen is None else choose_place(self, chosen[1].id)
+        place = None
+        if chosen is not None:
+            choose = choose_folder if chosen[1].members else choose_place
+            place = choose(self, chosen[1].id)
         if chosen is not None and place is not None:
             out, overwrite = place
             self._start(
@@ -503,6 +508,12 @@ class ModelsDock(Dock):
         """Open the folder of the chosen model."""
         if (entry := self.form.table.current()) is not None:
             show_in_folder(entry.path)
+
+
+def choose_folder(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:
+    """Let the user choose where the folder of a bundle goes."""
+    chosen = QFileDialog.getExistingDirectory(parent, "Export the bundle into")
+    return (Path(chosen) / name, False) if chosen else None
 
 
 def choose_place(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:

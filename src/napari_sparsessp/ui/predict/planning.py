@@ -18,7 +18,7 @@ from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_l
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import Precision
 from napari_sparsessp.ui.tasks import readable_error
-from napari_sparsessp.ui.widgets.card_text import is_pass_each
+from napari_sparsessp.ui.widgets.card_text import is_pass_each, pass_count
 from napari_sparsessp.ui.widgets.style import duration_text
 from napari_sparsessp.volume import Volume
 
@@ -328,13 +328,7 @@ def evaluations(plan: "Plan") -> int:
 
 def work_of(plan: "Plan") -> float:
     """Million voxels that go through the network, margins of tiles included."""
-    read = sum(
-        (tile.z[1] - tile.z[0])
-        * (tile.read_y[1] - tile.read_y[0])
-        * (tile.read_x[1] - tile.read_x[0])
-        for tile in plan.tiles
-    )
-    return read * len(plan.times or (0,)) * plan.passes * evaluations(plan) / 1e6
+    return plan.voxels * evaluations(plan) / 1e6
 
 
 class SpeedEstimate:
@@ -360,8 +354,8 @@ class SpeedEstimate:
         """Estimate seconds, roughly for another `card`; None where nothing is known."""
         rate, work = self._rate(card or plan.card, plan.request.device), work_of(plan)
         if card is not None and card.id != plan.card.id:
-            passes = len(plan.structures) if is_pass_each(card) else 1
-            work = work / plan.passes * passes
+            now, then = (pass_count(one, plan.structures) for one in (plan.card, card))
+            work = work / now * then
         return None if rate is None else rate * work
 
     def _rate(self, card: "ModelCard", device: str) -> float | None:
@@ -389,7 +383,10 @@ def work_text(plan: "Plan", seconds: float | None = None) -> str:
     depth, height, width = plan.output_shape[-3:]
     times = plan.output_shape[0] if plan.output_axes.startswith("T") else 1
     count = len(plan.structures)
+    networks = len(plan.members)
     passes = f" in {count} passes" if count > 1 and is_pass_each(plan.card) else ""
+    if networks:
+        passes = f" by {networks} networks" if networks > 1 else ""
     at = f" at {times} times" if times > 1 else ""
     slower = evaluations(plan)
     cost = f" · {slower}× slower" if slower > 1 else ""

@@ -24,6 +24,7 @@ from napari_sparsessp.ui.widgets.card_text import (
     is_pass_each,
     r2_text,
     ratios_text,
+    title_of,
 )
 from napari_sparsessp.ui.widgets.fit import Fit, fit_of
 from napari_sparsessp.ui.widgets.style import (
@@ -351,6 +352,8 @@ def _prospect_tip(
 
 def _title(card: "ModelCard") -> str:
     """Return name and version; an imported model has no version."""
+    if card.members:
+        return title_of(card)
     if card.version == "imported":
         return f"{card.name} (imported)"
     return f"{card.name} {card.version}".strip()
