@@ -171,6 +171,28 @@ def test_the_licence_is_accepted_once_and_again_when_it_changes(served_gallery):
     assert not is_accepted(served_gallery.entries()[0])
 
 
+@pytest.mark.parametrize("text", ["[1]", "{", '{"real-dna": 7}'])
+def test_a_damaged_file_of_licences_asks_again(served_gallery, text):
+    entry = served_gallery.add("real-dna")
+    accept(entry)
+    file = served_gallery.file.with_name(gallery.LICENCES)
+    file.write_text(text)
+    assert not is_accepted(entry)
+    accept(entry)
+    assert is_accepted(entry)
+
+
+def test_a_licence_that_cannot_be_kept_holds_for_this_time(
+    served_gallery, monkeypatch, caplog
+):
+    entry = served_gallery.add("real-dna")
+    monkeypatch.setattr(gallery, "_unsaved", {})
+    monkeypatch.setenv("SPARSESSP_CONFIG", str(served_gallery.file / "no-folder"))
+    accept(entry)
+    assert is_accepted(entry)
+    assert "will be shown again" in caplog.text
+
+
 def test_a_file_that_changed_on_the_server_is_refused(
     dna, served_gallery, own_models_folder
 ):

@@ -251,6 +251,10 @@ def waiting_folder(entry: Entry) -> Path:
 # Licences ---------------------------------------------------------------------------
 
 
+_unsaved: dict[str, str] = {}
+"""Accepted where the file of licences cannot be written."""
+
+
 def is_accepted(entry: Entry) -> bool:
     """Return whether the licence of an entry, as it is now, was accepted before."""
     return _accepted().get(entry.id) == entry.card_licence
@@ -260,15 +264,16 @@ def accept(entry: Entry) -> None:
     """Remember that the licence of an entry, and of its members, is accepted."""
     if is_accepted(entry):
         return
-    kept = _accepted()
-    kept |= {one.id: one.card_licence for one in (entry, *parts_of(entry))}
+    new = {one.id: one.card_licence for one in (entry, *parts_of(entry))}
+    kept = _accepted() | new
     path = folders_file().with_name(LICENCES)
     try:
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, "the accepted licences") as part:
             part.write_text(json.dumps(kept, indent=2), encoding="utf-8")
-    except OutputError as error:  # it holds for this time
+    except OutputError as error:  # it holds until the program ends
+        _unsaved.update(new)
         logger.warning("the licence will be shown again: %s", error)
 
 
@@ -277,5 +282,5 @@ def _accepted() -> dict[str, str]:
         path = folders_file().with_name(LICENCES)
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
+        kept = None
+    return (kept if isinstance(kept, dict) else {}) | _unsaved
