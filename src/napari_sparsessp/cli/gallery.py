@@ -12,6 +12,7 @@ from napari_sparsessp.cli.console import Console
 from napari_sparsessp.cli.options import console_of
 from napari_sparsessp.download import megabytes
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.models import gallery
 from napari_sparsessp.models.card import made_for
 from napari_sparsessp.models.gallery import (
     UNSEEN,
@@ -22,7 +23,6 @@ from napari_sparsessp.models.gallery import (
     installed_ids,
     is_accepted,
     matches,
-    read_gallery,
     state_of,
 )
 from napari_sparsessp.structures import find_structure
@@ -46,14 +46,14 @@ def list_gallery(
     """List published models that fetch can get; nothing is fetched here."""
     console = console_of(context)
     wanted = "" if structure is None else find_structure(structure).id
-    entries = [one for one in read_gallery() if matches(one, wanted, modality or "")]
+    entries = [one for one in gallery.read_gallery() if matches(one, wanted, modality or "")]
     installed = installed_ids()
     if json:
         found = [as_json(entry, state_of(entry, installed)) for entry in entries]
         console.result(json_module.dumps(found, indent=2, ensure_ascii=False))
         return
     if not entries:
-        known = ", ".join(dict.fromkeys(one.modality for one in read_gallery()))
+        known = ", ".join(dict.fromkeys(one.modality for one in gallery.read_gallery()))
         console.note(f"no such model; kinds of light: {known}")
         return
     heading = ["id", "predicts", "from", "cells", "licence", "size", "state"]
