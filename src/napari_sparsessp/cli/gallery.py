@@ -46,14 +46,15 @@ def list_gallery(
     """List published models that fetch can get; nothing is fetched here."""
     console = console_of(context)
     wanted = "" if structure is None else find_structure(structure).id
-    entries = [one for one in gallery.read_gallery() if matches(one, wanted, modality or "")]
+    offered = gallery.read_gallery()
+    entries = [one for one in offered if matches(one, wanted, modality or "")]
     installed = installed_ids()
     if json:
         found = [as_json(entry, state_of(entry, installed)) for entry in entries]
         console.result(json_module.dumps(found, indent=2, ensure_ascii=False))
         return
     if not entries:
-        known = ", ".join(dict.fromkeys(one.modality for one in gallery.read_gallery()))
+        known = ", ".join(dict.fromkeys(one.modality for one in offered))
         console.note(f"no such model; kinds of light: {known}")
         return
     heading = ["id", "predicts", "from", "cells", "licence", "size", "state"]
