@@ -8,6 +8,7 @@ from fake_engine import light
 from napari_sparsessp.models.library import read_card
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.ui.dock import open_predict
+from napari_sparsessp.ui.widgets.model_picker import GALLERY
 from predicted import predictions
 
 
@@ -83,3 +84,18 @@ def test_a_model_from_the_gallery_is_listed_with_its_cells(
     clicks(gallery.form.pages.button("gallery"))
     clicks(card.button)  # no server is needed to use it
     assert "Predict now uses" in gallery.form.foot.status.text()
+
+
+@pytest.mark.parametrize("name", ["Predict", "Plan sampling"])
+def test_the_list_of_models_leads_to_the_gallery(viewer, engine, name):
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", name)
+    picker = dock.form.topology
+    before = picker.model_id()
+    picker.model_box.setCurrentIndex(picker.model_box.findData(GALLERY))
+    picker.model_box.activated.emit(picker.model_box.currentIndex())
+    assert picker.model_id() == before  # an action, not a choice
+    (models,) = (
+        inner for title, inner in viewer.window.dock_widgets.items() if "Mod" in title
+    )
+    form = models.form
+    assert form.stack.currentWidget() is form.gallery
