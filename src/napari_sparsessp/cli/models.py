@@ -1,5 +1,6 @@
 """``sparsessp models``: list, show, import, fetch, export, verify and run models."""
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,11 +9,13 @@ import typer
 from typer import Argument, Option
 
 from napari_sparsessp.cli.console import Console, check_output
+from napari_sparsessp.cli.gallery import fetch_entry, is_terminal, list_gallery
 from napari_sparsessp.cli.options import Group, console_of, parse_sizes
 from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.card import ModelCard, origin_words
+from napari_sparsessp.models.gallery import find_entry
 from napari_sparsessp.models.library import (
     all_entries,
     find_model,
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.importing import Answers, Question
     from napari_sparsessp.models.importing.answers import CheckpointInfo
     from napari_sparsessp.models.manage import Fetched
+
+_ID = re.compile(r"[a-z0-9-]+")
+"""Of the gallery: neither an address nor a DOI looks like it."""
 
 app = typer.Typer(
     help="List, show, import, fetch, export, verify or run models.",
@@ -66,6 +72,9 @@ _QUESTIONS = {
 }
 _FIELDS = {"ratio": "ratios"}
 """Where `Answers` calls a thing differently."""
+
+
+app.command("gallery")(list_gallery)
 
 
 @app.command("import")
@@ -119,10 +128,15 @@ def fetch(
     origin: Annotated[
         str,
         Argument(
-            help="https address of a model's file, or DOI[:file] of an archive.",
-            metavar="URL|DOI[:FILE]",
+            help="Id of a model of the gallery, https address of a model's file, or "
+            "DOI[:file] of an archive.",
+            metavar="ID|URL|DOI[:FILE]",
         ),
     ],
+    accept_licence: Annotated[
+        bool,
+        Option("--accept-licence", help="Accept the licence of a gallery's model."),
+    ] = False,
     sha256: Annotated[
         str | None, Option("--sha256", help="Checksum that the file must have.")
     ] = None,
@@ -139,11 +153,25 @@ def fetch(
 ) -> None:
     """Download a model and add it to yours; a checkpoint is imported.
 
-    What was stopped goes on where it was. The options from --structures on are for
-    checkpoints, as for sparsessp models import.
+    sparsessp models gallery lists the ids. What was stopped goes on where it was. The
+    options from --structures on are for checkpoints, as for sparsessp models import.
     """
     console = console_of(context)
     given = _given_answers(context)
+    if _ID.fullmatch(origin):
+        if sha256 is not None:
+            raise InputError(
+                "--sha256 is for an address, and the gallery has checksums of its own; "
+                "leave it out"
+            )
+        fetch_entry(
+            console,
+            find_entry(origin),
+            given,
+            accept_licence=accept_licence,
+            overwrite=overwrite,
+        )
+        return
     fetched = _download(console, origin, sha256)
     console.fact("sha256", fetched.sha256)
     if not fetched.checked:
@@ -243,7 +271,7 @@ def _complete_answers(
     for note in checkpoint.notes:
         console.fact("network", note)
     console.fact("parameters", f"{checkpoint.parameters:,}")
-    if _is_terminal():
+    if is_terminal():
         for question in checkpoint.questions:
             field = _FIELDS.get(question.name, question.name)
             if field not in given:
@@ -251,10 +279,6 @@ def _complete_answers(
     answers = answers_for(checkpoint, **given)
     _show_answers(console, checkpoint, answers, given)
     return checkpoint, answers
-
-
-def _is_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _ask(question: "Question") -> Any:

@@ -12,6 +12,7 @@ from napari_sparsessp.cli import options
 from napari_sparsessp.cli.console import Console, check_output, score_rows, write_report
 from napari_sparsessp.cli.options import console_of, load_truth, request_of
 from napari_sparsessp.errors import InputError, OutputError, PredictionError
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.prediction.engine import (
     Finished,
     Planned,
@@ -182,6 +183,8 @@ def run_request(
         stored=sink is not None,
         tile_size=() if sink is None else sink.tile_size,
     )
+    if purpose := made_for(card):
+        console.note(f"{card.id} was made for: {purpose}")
     console.progress("loading the model")
 
     from napari_sparsessp.models.library import load_model

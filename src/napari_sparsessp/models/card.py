@@ -426,6 +426,32 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+# Purpose ----------------------------------------------------------------------------
+
+UNSTATED = "not stated in the file; see its publication"
+"""What an imported model was trained on, where nobody says."""
+
+
+def is_foreign(card: ModelCard) -> bool:
+    """Return whether others trained a model, so that no range of images is measured."""
+    if card.members:
+        return all(map(is_foreign, card.members))
+    return "format" in card.source and not card.familiarity
+
+
+def made_for(card: ModelCard) -> str:
+    """Say what a model of others was made for: cells, objective, light, voxels.
+
+    "" for a model of this package, whose card has measured ranges.
+    """
+    if not is_foreign(card):
+        return ""
+    cells = "" if card.trained_on == UNSTATED else card.trained_on
+    sizes = [f"{size:g}" for size in card.voxel_size]
+    voxel = sizes[0] if len(set(sizes)) == 1 else f"{' × '.join(sizes)}"
+    return ", ".join(filter(None, (cells, card.modality, f"{voxel} µm")))
+
+
 # Origin -----------------------------------------------------------------------------
 
 

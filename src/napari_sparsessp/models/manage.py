@@ -291,7 +291,7 @@ def fetch_model(
         check_address(origin)
         name = model_file_name(unquote(urlsplit(origin).path))
     # A folder for each origin: files of two origins may have one name.
-    folder = user_folder() / _DOWNLOADS / sha256_of(origin.encode()).hexdigest()[:16]
+    folder = download_folder(sha256_of(origin.encode()).hexdigest()[:16])
     target = folder / name
     checked = bool(wanted or (isinstance(where, ArchiveFile) and where.md5))
     if target.is_file():  # it came whole, and then could not be added
@@ -299,10 +299,7 @@ def fetch_model(
         if wanted in (None, digest):
             return Fetched(target, origin, digest, checked)
         shutil.rmtree(folder, ignore_errors=True)
-    for old in folder.parent.iterdir() if folder.parent.is_dir() else ():
-        with suppress(OSError):
-            if old.stat().st_mtime < time.time() - KEPT_DAYS * _DAY:
-                shutil.rmtree(old)
+    remove_old_downloads()
     try:
         download(where, target, sha256=wanted, progress=progress)
     finally:
@@ -312,6 +309,20 @@ def fetch_model(
     with atomic_write(folder / _ORIGIN, "the origin of a model") as part:
         part.write_text(json.dumps(fetched.source), encoding="utf-8")
     return fetched
+
+
+def download_folder(name: str) -> Path:
+    """Return the folder in which a download waits; it need not exist."""
+    return user_folder() / _DOWNLOADS / name
+
+
+def remove_old_downloads() -> None:
+    """Remove the downloads that nobody has wanted for long."""
+    downloads = user_folder() / _DOWNLOADS
+    for old in downloads.iterdir() if downloads.is_dir() else ():
+        with suppress(OSError):
+            if old.stat().st_mtime < time.time() - KEPT_DAYS * _DAY:
+                shutil.rmtree(old)
 
 
 def source_of(path: Path) -> dict[str, JsonValue]:

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Protocol
 
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.models.library import Bundle, Model
 from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.prediction.domain_shift import check
@@ -178,6 +179,7 @@ class BundleRun:
                     MemberId(**dict(report.model), structures=part.structures)
                     for part, report in both
                 ),
+                "made_for": made_for(plan.card),
                 "request": plan.request,
                 "shape": Shapes(
                     input=plan.volume.shape[-3:], output=plan.output_shape[-4:]

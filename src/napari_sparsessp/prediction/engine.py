@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.models.library import Model
 from napari_sparsessp.prediction.blending import Blend
 from napari_sparsessp.prediction.bundle_run import BundleRun
@@ -387,6 +388,7 @@ class _Run:
         return Report(
             package=__version__,
             model=ModelId(id=self.model.card.id, sha256=self.model.sha256),
+            made_for=made_for(plan.card),
             input=plan.request.input or plan.volume.source or plan.volume.name,
             request=plan.request,
             ratio=plan.view.ratio,

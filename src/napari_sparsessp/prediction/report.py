@@ -79,6 +79,7 @@ class Report(BaseModel):
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )  # When the run ended, ISO 8601, UTC
     model: ModelId
+    made_for: str = ""  # Cells, light and voxels that a model of others was made for
     members: tuple[MemberId, ...] = ()  # Of a bundle, those that ran
     input: str
     request: PredictionRequest

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_sparsessp.errors import InputError, ModelError, invalid_field
-from napari_sparsessp.models.card import ModelId, Positive, Scaling
+from napari_sparsessp.models.card import UNSTATED, ModelId, Positive, Scaling
 from napari_sparsessp.structures import CATALOGUE, structure_id
 
 if TYPE_CHECKING:
@@ -200,6 +200,7 @@ class Answers(BaseModel):
     modality: Name = "bright-field"
     licence: Name = "not stated in the file; ask its authors"
     citation: Line = ""
+    trained_on: Name = UNSTATED  # Cells and objective
     limits: tuple[Line, ...] = ()
 
 

@@ -171,7 +171,7 @@ def _card(found: CheckpointInfo, answers: Answers) -> ModelCard:
             modality=answers.modality,
             normalisation=SCALINGS[answers.scaling],
             scaling=answers.scaling,
-            trained_on="not stated in the file; see its publication",
+            trained_on=answers.trained_on,
             limits=(*answers.limits, UNKNOWN),
             source={"format": found.format, "file": found.path.name},
         )

@@ -53,6 +53,7 @@ _SOURCE_WORDS = {
 def button_row(*buttons: QPushButton) -> QWidget:
     """Put buttons beside each other; what has no room goes on in the next line."""
     row = QWidget()
+    row.setProperty("role", "clear")
     flow = QFlowLayout(row)
     flow.setContentsMargins(0, 0, 0, 0)
     flow.setHorizontalSpacing(6)

@@ -129,6 +129,7 @@ class PredictDock(Dock):
         foot.resume_asked.connect(self.resume)
         foot.cancel_asked.connect(self.cancel)
         self.shelf.changed.connect(self._on_model)
+        self.shelf.gallery_asked.connect(self.open_gallery)
         self.session.ended.connect(self._on_ended)
         self._recorded.found.connect(self._on_recorded)
         self.preloader.measured.connect(self._on_measured)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.widgets.numbers import local, write_number
 
@@ -130,7 +131,7 @@ def card_rows(card: "ModelCard", sizes: Sequence[str] = ()) -> list[tuple[str, s
     rows = [
         (title, structure_names(card.structures)),
         ("Members", "\n".join(_member_lines(card, sizes))),
-        ("Made for", f"{card.modality}, {ratios_text(card.ratios)}"),
+        ("Made for", f"{made_for(card) or card.modality}, {ratios_text(card.ratios)}"),
         ("Gives", "one plane for a whole stack: a projection over z" if flat else ""),
         ("Voxel grid", f"{size} µm (z, y, x)"),
         ("Normalisation", card.normalisation),

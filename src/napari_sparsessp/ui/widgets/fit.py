@@ -39,11 +39,14 @@ def fit_of(
     others: Sequence[str] = (),
 ) -> Fit:
     """Judge a model by a stack and the names of the other layers, its likely truths."""
+    from napari_sparsessp.prediction.modality import is_same_light
+
     points, why = 0, []
     light = contrast_named(reading, channel)
     if light:
-        points += 2 if light in card.modalities else -2
-        why += [light] if light in card.modalities else []
+        alike = is_same_light(light, card.modalities)
+        points += 2 if alike else -2
+        why += [light] if alike else []
     names = [channel_part(name) for name in others]
     shown = [id_ for id_ in card.structures if match_channel(id_, names) is not None]
     if shown:

@@ -17,6 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.models.card import is_foreign
+from napari_sparsessp.prediction.modality import is_same_light
+from napari_sparsessp.prediction.sampling import FOREIGN_TOLERANCE
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.widgets.basic import (
@@ -112,9 +115,9 @@ def _voxel_size(
         return found, Mark.GOOD, ""
     pixels = zip(volume.pixel_size, card.voxel_size[1:], strict=True)
     factors = [have / want for have, want in pixels]
-    mark = Mark.GOOD
+    mark, far = Mark.GOOD, FOREIGN_TOLERANCE if is_foreign(card) else _FAR
     advice = "y and x are resampled to the model's pixels; nothing for you to do."
-    if max(factors) > _FAR or min(factors) < 1 / _FAR:
+    if max(factors) > far or min(factors) < 1 / far:
         mark = Mark.WARN
         advice = (
             "The pixels are much larger or smaller than those the model learnt from: "
@@ -170,7 +173,7 @@ def _channels(
     found = light or "1"
     if count > 1:
         found = f"{names[channel or 0] if names else f'number {channel}'} of {count}"
-    if card is None or light in card.modalities:
+    if card is None or is_same_light(light, card.modalities):
         return found, expected, Mark.GOOD, "The contrast that the model learned from."
     if light:
         advice = (
