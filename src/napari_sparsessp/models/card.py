@@ -43,10 +43,11 @@ Structure = Annotated[
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ModelId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
 
-Scaling = Literal["robust", "zscore", "none"]
+Scaling = Literal["robust", "zscore", "median_iqr", "none"]
 SCALINGS: dict[Scaling, str] = {
     "robust": "z-score of the measured planes, extremes left out",
     "zscore": "z-score of the measured planes",
+    "median_iqr": "interquartile ranges above the median of the measured planes",
     "none": "none",
 }
 """How an input may be scaled, in words."""

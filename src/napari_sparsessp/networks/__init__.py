@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.config import UNEXT, NetworkConfig
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks.network import Network
@@ -33,6 +33,10 @@ def build_network(config: NetworkConfig) -> "Network":
         from napari_sparsessp.networks.slim import Slim
 
         return Slim(config)
+    if config.backbone in UNEXT:
+        from napari_sparsessp.networks.unext import UNeXt
+
+        return UNeXt(config)
     from napari_sparsessp.networks.unet import MultiNet, UNet
 
     if config.conditioning == "multinet":

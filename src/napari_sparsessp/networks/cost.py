@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_sparsessp.networks import build_network
-from napari_sparsessp.networks.config import BACKBONES, NetworkConfig
+from napari_sparsessp.networks.backbone_specs import BACKBONES
+from napari_sparsessp.networks.config import NetworkConfig
 
 VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Of a value that is computed with."""

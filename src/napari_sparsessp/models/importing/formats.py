@@ -1,4 +1,6 @@
-"""Recognise RepMode, SparseSSP and pytorch_fnet weights and map them to our networks.
+"""Recognise published weights and map them to our networks.
+
+RepMode, SparseSSP and pytorch_fnet here, VisCy in `viscy`.
 
 Each format has a reader that reads the architecture off the shapes of the weights, and
 a table "our name → published name"; both sides have the same shapes, so no number is
@@ -28,6 +30,7 @@ from napari_sparsessp.models.importing.checkpoint import (
     refusal,
 )
 from napari_sparsessp.models.importing.tensorflow import find_index, read_index
+from napari_sparsessp.models.importing.viscy import lightning_weights, read_unext
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +65,10 @@ def read_source(path: str | Path) -> Source:
         checkpoint = open_checkpoint(path)
         _refuse_ensemble(checkpoint)
         content = checkpoint.content
-        table = next((content[name] for name in _TABLES if name in content), content)
+        table: Any = lightning_weights(content)
+        if table is None:
+            tables = (content[name] for name in _TABLES if name in content)
+            table = next(tables, content)
         state = checked_state(table, checkpoint.path)
     for prefix, read in _READERS.items():
         if any(name.startswith(prefix) for name in state):
@@ -480,5 +486,7 @@ _READERS: dict[str, Callable[[Checkpoint, State], Source]] = {
     "encoder_block1.": _read_repmode,
     _BLOCKS: _read_sparsessp,
     "net_recurse.": _read_fnet,
+    "encoder.stem.": read_unext,
+    "encoder_stages.": read_unext,
 }
 """Reader by a prefix of some names of the format's weights."""
