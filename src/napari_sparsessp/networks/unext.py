@@ -26,8 +26,8 @@ FCMAE_EPSILON = 1e-5
 
 INSTANCE_EPSILON = 1e-5
 
-ROWS = 2048
-"""Pixels whose squares are summed at once: they stay in a core's cache."""
+PARTS = 8
+"""In which squares are summed, for the sake of memory."""
 
 EXPANSION = 4
 """Width inside a block, in widths of the block."""
@@ -87,23 +87,33 @@ class ResponseBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, H, W, C) → the same shape; a prediction writes over `x`."""
         y = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        y = self.expand(self.norm(y))
+        y = self.norm(y)
+        y = self.expand(y)
         if not torch.is_inference_mode_enabled():
             return x + self.reduce(self.response(F.gelu(y)))
         y = torch.ops.aten.gelu_(y)
         for image, hidden in zip(x, y.flatten(1, 2), strict=True):
-            gains = self.response.gains(sum_of_squares(hidden))
-            # Norm and product are one product of another matrix.
-            weight = self.reduce.weight * gains
-            bias = self.reduce.bias + self.reduce.weight @ self.response.bias
-            image += F.linear(hidden, weight, bias).view_as(image)
+            image += self._reduced(hidden).view_as(image)
         return x
+
+    def _reduced(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Response norm and product, (N, 4C) → (N, C); may write over `hidden`."""
+        gains = self.response.gains(sum_of_squares(hidden))
+        weight, product = self.reduce.weight, self.reduce
+        # A norm before a product is a product with another matrix: of a few pixels it
+        # is those that are scaled, of many the matrix.
+        if len(hidden) < len(weight):
+            hidden.mul_(gains)
+        else:
+            weight = weight * gains
+        bias = product.bias + product.weight @ self.response.bias
+        return F.linear(hidden, weight, bias)
 
 
 def sum_of_squares(x: torch.Tensor) -> torch.Tensor:
-    """(N, C) → (C,) float32, without a second array of that size."""
+    """(N, C) → (C,) in float32, without a second array of that size."""
     total = x.new_zeros(x.shape[1], dtype=torch.float32)
-    for rows in x.split(ROWS):
+    for rows in x.chunk(PARTS):
         total += rows.float().square().sum(0)
     return total
 
@@ -174,8 +184,8 @@ class Fusion(nn.Module):
     def forward(self, coarse: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         x = coarse.unflatten(3, (-1, 2, 2)).permute(0, 1, 4, 2, 5, 3)
         x = x.flatten(3, 4).flatten(1, 2)
-        y = self.conv(self.norm(torch.cat([x, skip], 3)))
-        return y  # type: ignore[no-any-return]
+        x = self.norm(torch.cat([x, skip], 3))
+        return self.conv(x)  # type: ignore[no-any-return]
 
 
 def spread(x: torch.Tensor, factor: int) -> torch.Tensor:

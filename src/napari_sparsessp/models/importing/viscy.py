@@ -190,14 +190,13 @@ def _names(network: Mapping[str, Any]) -> dict[str, str]:
     fcmae = backbone == "fcmae"
     names: dict[str, str] = {}
 
-    def add(
-        ours: str, theirs: str, parts: tuple[str, ...] = ("weight", "bias")
-    ) -> None:
-        names.update({f"{ours}.{part}": f"{theirs}.{part}" for part in parts})
+    def add(ours: str, theirs: str, *parts: str) -> None:
+        for part in parts or ("weight", "bias"):
+            names[f"{ours}.{part}"] = f"{theirs}.{part}"
 
     def add_block(ours: str, theirs: str, depthwise: str, norm: str) -> None:
-        biased = ("weight",) if depthwise == "dwconv" else ("weight", "bias")
-        add(f"{ours}.depthwise", f"{theirs}.{depthwise}", biased)
+        biased = () if depthwise == "dwconv" else ("bias",)
+        add(f"{ours}.depthwise", f"{theirs}.{depthwise}", "weight", *biased)
         add(f"{ours}.norm", f"{theirs}.{norm}")
         for our, their in _BLOCK.items():
             add(f"{ours}.{our}", f"{theirs}.mlp.{their}")
