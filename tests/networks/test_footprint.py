@@ -23,11 +23,13 @@ SHIPPED = ("colony-3to2d", "colony-2d", "colony-2to3d", "colony-3d", "hipsc-dna"
 
 
 class Alive(TorchDispatchMode):
-    """Adds up the bytes of all tensors that exist at the same time."""
+    """Adds up the bytes of all tensors that exist at the same time, but weights."""
 
-    def __init__(self):
+    def __init__(self, network):
         super().__init__()
-        self.sizes = {}
+        # A transposed weight is no new one.
+        storages = [one.untyped_storage() for one in network.parameters()]
+        self.sizes = dict.fromkeys((one._cdata for one in storages), 0)
         self.now = self.most = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -53,7 +55,7 @@ def most_alive(config, side, outputs, precision):
     source = torch.zeros(1, config.inputs, config.planes, side, side)
     half = precision == "bf16"
     cast = torch.autocast("cpu", torch.bfloat16) if half else nullcontext()
-    alive = Alive()
+    alive = Alive(network)
     with torch.inference_mode(), cast, alive:
         features = network.encode(source)
         result = network.decode(features, list(range(outputs)))[0].float()

@@ -44,6 +44,10 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ModelId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
 
 Scaling = Literal["robust", "zscore", "median_iqr", "none"]
+Units = Literal["zscore", "iqr"]
+"""Of a prediction: deviations of a z-scored truth, or interquartile ranges above its
+median."""
+
 SCALINGS: dict[Scaling, str] = {
     "robust": "z-score of the measured planes, extremes left out",
     "zscore": "z-score of the measured planes",
@@ -166,10 +170,11 @@ class ModelCard(BaseModel):
     modality: str
     # normalisation, scaling: How the input is scaled, in words and for the program. All
     # measured planes of a stack are scaled together: by mean and standard deviation
-    # without the most extreme values, by plain mean and standard deviation, or not at
-    # all
+    # without the most extreme values, by plain mean and standard deviation, by median
+    # and interquartile range, or not at all
     normalisation: str
     scaling: Scaling = "robust"
+    units: Units = "zscore"  # Of what it predicts
     trained_on: str
     # Stacks that it learned from, by `napari_sparsessp.volume.content_hash`
     training_images: tuple[Digest, ...] = ()
@@ -203,8 +208,9 @@ class ModelCard(BaseModel):
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the card as JSON text."""
-        # Versions before that field read all other cards.
-        unused = None if self.training_images else {"training_images"}
+        # Versions before these fields read all other cards.
+        unused = {"training_images"} if not self.training_images else set()
+        unused |= {"units"} if self.units == "zscore" else set()
         return self.model_dump_json(by_alias=True, indent=indent, exclude=unused)
 
 

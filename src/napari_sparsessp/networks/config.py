@@ -355,9 +355,9 @@ class NetworkConfig(BaseModel):
     postfix: Literal["feature", "output"] = "feature"
     # Patch size of a vision transformer; its own where left out.
     tokens: Annotated[int, Field(ge=2, le=64)] | None = None
-    # Of ``fcmae`` and ``unext2``: voxels (z, y, x) that become one pixel, blocks on each
+    # Of ``fcmae`` and ``unext2``: voxels (z, y, x) that become a pixel, blocks on each
     # level of the decoder, whether its channels become voxels as they are or by a 3D
-    # convolution of some width, and whether these are averaged with those before them.
+    # convolution of some width, whether these are averaged with those before them.
     stem: tuple[Few, Few, Few] = (5, 4, 4)
     decoder_blocks: Few = 2
     head_form: Literal["shuffle", "convolution"] = "shuffle"
@@ -467,6 +467,11 @@ class NetworkConfig(BaseModel):
             or self.conditioning in ("dodnet", "tgnet", "tsn")
             or self.backbone in (*BACKBONES_2D, *UNEXT)
         )
+
+    @property
+    def slow_in_half(self) -> bool:
+        """Whether CPUs are slower in half precision: they are in large products."""
+        return self.backbone in UNEXT
 
     @property
     def reach(self) -> int:

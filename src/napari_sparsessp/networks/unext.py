@@ -92,14 +92,15 @@ class ResponseBlock(nn.Module):
         if not torch.is_inference_mode_enabled():
             return x + self.reduce(self.response(F.gelu(y)))
         y = torch.ops.aten.gelu_(y)
-        for image, hidden in zip(x, y.flatten(1, 2), strict=True):
-            image += self._reduced(hidden).view_as(image)
+        for image, hidden in zip(x.flatten(1, 2), y.flatten(1, 2), strict=True):
+            self._add_reduced(image, hidden)
         return x
 
-    def _reduced(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Response norm and product, (N, 4C) → (N, C); may write over `hidden`."""
+    def _add_reduced(self, image: torch.Tensor, hidden: torch.Tensor) -> None:
+        """Add norm and product of (N, 4C) to (N, C); may write over both."""
         gains = self.response.gains(sum_of_squares(hidden))
-        weight, product = self.reduce.weight, self.reduce
+        product = self.reduce
+        weight: torch.Tensor = product.weight
         # A norm before a product is a product with another matrix: of a few pixels it
         # is those that are scaled, of many the matrix.
         if len(hidden) < len(weight):
@@ -107,7 +108,10 @@ class ResponseBlock(nn.Module):
         else:
             weight = weight * gains
         bias = product.bias + product.weight @ self.response.bias
-        return F.linear(hidden, weight, bias)
+        if image.dtype == hidden.dtype == weight.dtype:
+            image.add_(bias).addmm_(hidden, weight.t())
+        else:  # mixed precision
+            image.add_(F.linear(hidden, weight, bias))
 
 
 def sum_of_squares(x: torch.Tensor) -> torch.Tensor:
@@ -195,29 +199,17 @@ def spread(x: torch.Tensor, factor: int) -> torch.Tensor:
 
 
 def mean_before(x: torch.Tensor, size: int) -> torch.Tensor:
-    """Mean over the `size` pixels up to each in y and x, zeros outside.
+    """Mean over the `size` pixels up to each in y and x, zeros outside: (…, H, W).
 
-    (…, H, W); by doubling where `size` is a power of two, as it is.
+    `size` is a power of two: sums of two, of two of these, and so on.
     """
-    for axis in (-1, -2):
-        width = 1
-        while width < size:
-            step = min(width, size - width)
-            if torch.is_inference_mode_enabled():
-                x = _add_before(x, step, axis)
-            else:
-                before = x.narrow(axis, 0, x.shape[axis] - step)
-                gap = [step, 0] if axis == -1 else [0, 0, step, 0]
-                x = x + F.pad(before, gap)
-            width += step
+    x = F.pad(x, (size - 1, 0, size - 1, 0))
+    width = 1
+    while width < size:
+        x = x[..., width:] + x[..., :-width]
+        x = x[..., width:, :] + x[..., :-width, :]
+        width *= 2
     return x / size**2
-
-
-def _add_before(x: torch.Tensor, step: int, axis: int) -> torch.Tensor:
-    y = x.clone()
-    length = x.shape[axis] - step
-    y.narrow(axis, step, length).add_(x.narrow(axis, 0, length))
-    return y
 
 
 class ShuffleHead(nn.Module):

@@ -174,6 +174,8 @@ def _card(found: CheckpointInfo, answers: Answers) -> ModelCard:
             modality=answers.modality,
             normalisation=SCALINGS[answers.scaling],
             scaling=answers.scaling,
+            # Targets were scaled as the input was.
+            units="iqr" if answers.scaling == "median_iqr" else "zscore",
             trained_on="not stated in the file; see its publication",
             limits=(*answers.limits, UNKNOWN),
             source={"format": found.format, "file": found.path.name},

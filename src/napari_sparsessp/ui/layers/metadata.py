@@ -163,6 +163,7 @@ def about_layer(
         "request": plan.request.model_dump(mode="json"),
         "measured_planes": list(plan.view.measured_planes),
         "ratio": plan.view.ratio,
+        "units": plan.card.units,
         "state": "running",
     }
 
