@@ -28,9 +28,12 @@ LANDMARKS = ("dna", "cell_membrane")
 """What the published networks with two outputs predict, in order: the nuclei, which
 were labelled by their DNA, and the membrane."""
 
-VOXELS = {5: (0.2, 0.1, 0.1), 15: (0.2, 0.1, 0.1), 21: (0.25, 0.108, 0.108)}
-"""µm (z, y, x) that the published networks of so many planes want, about; that of the
-2D network is nowhere stated."""
+VOXELS = {
+    5: ((0.2, 0.1, 0.1), "that of VSCyto3D, as published"),
+    7: ((0.25, 0.108, 0.108), "that of VSNeuromast, as published"),
+}
+"""µm (z, y, x), about, by the planes that a stem takes together, and where it comes
+from; that of the 2D network is nowhere stated."""
 
 SCALING = "median_iqr"
 
@@ -148,14 +151,14 @@ def _pooling(content: Mapping[Any, Any], backbone: str) -> bool | None:
 def _questions(
     network: Mapping[str, Any], *, asks_pooling: bool
 ) -> tuple[Question, ...]:
-    published, depth = "as published", network["depth"]
+    published = "as published"
     both = network["outputs"] == len(LANDMARKS)
-    voxel = VOXELS.get(depth)
+    voxel, reason = VOXELS.get(network["stem"][0], (None, ""))
     questions = [
         Question("structures", LANDMARKS, True, "nuclei and membrane, as published")
         if both
         else Question("structures"),
-        Question("voxel_size", voxel, voxel is not None, voxel and published or ""),
+        Question("voxel_size", voxel, voxel is not None, reason),
         Question("scaling", SCALING, True, published),
         Question("modality", MODALITY, True, published),
     ]
