@@ -446,6 +446,15 @@ class NetworkConfig(BaseModel):
         return 1 if self.backbone in UNEXT else None
 
     @property
+    def fast_step(self) -> int | None:
+        """Planes by which windows may move so that three see each plane, not all D.
+
+        None where nothing is won, or windows are free to overlap anyway.
+        """
+        wide = self.window_step is not None and self.depth >= 6
+        return self.depth // 3 if wide else None
+
+    @property
     def per_structure(self) -> bool:
         """Whether each structure costs a decoder, or a whole network, of its own."""
         shared = self.conditioning == "multihead" and self.heads == "last"
