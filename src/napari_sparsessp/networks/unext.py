@@ -60,7 +60,8 @@ class ResponseNorm(nn.Module):
 
     def gains(self, squares: torch.Tensor) -> torch.Tensor:
         """Return the factor of each channel, from its squares' sum, (B, C)."""
-        strength = squares.sqrt()
+        # The root of nothing has no gradient.
+        strength = squares.clamp_min(1e-20).sqrt()
         share = strength / (strength.mean(-1, keepdim=True) + 1e-6)
         return 1 + self.weight * share
 
@@ -223,7 +224,7 @@ class ShuffleHead(nn.Module):
     def forward(self, x: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
         """(B, H, W, L) → (B, S, D, f·H, f·W)."""
         x = x.unflatten(3, (-1, self.depth * self.pixels**2))
-        chosen = x if len(rows) == x.shape[3] else x[..., rows, :]
+        chosen = x if list(rows) == list(range(x.shape[3])) else x[..., rows, :]
         y = spread(chosen.flatten(3), self.pixels)
         if self.pool:
             y = mean_before(y, self.pixels)

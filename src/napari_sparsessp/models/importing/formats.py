@@ -30,7 +30,12 @@ from napari_sparsessp.models.importing.checkpoint import (
     refusal,
 )
 from napari_sparsessp.models.importing.tensorflow import find_index, read_index
-from napari_sparsessp.models.importing.viscy import lightning_weights, read_unext
+from napari_sparsessp.models.importing.viscy import (
+    FCMAE_PREFIX,
+    UNEXT2_PREFIX,
+    lightning_weights,
+    read_unext,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -486,7 +491,7 @@ _READERS: dict[str, Callable[[Checkpoint, State], Source]] = {
     "encoder_block1.": _read_repmode,
     _BLOCKS: _read_sparsessp,
     "net_recurse.": _read_fnet,
-    "encoder.stem.": read_unext,
-    "encoder_stages.": read_unext,
+    FCMAE_PREFIX: read_unext,
+    UNEXT2_PREFIX: read_unext,
 }
 """Reader by a prefix of some names of the format's weights."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PREFIX = "model."
 """Before the names of all weights in a Lightning checkpoint."""
 
+FCMAE_PREFIX, UNEXT2_PREFIX = "encoder.stem.", "encoder_stages."
+"""Of some weights of the one and of the other."""
+
 LIGHTNING = "pytorch-lightning_version"
 """A key of every such checkpoint."""
 
@@ -64,7 +67,8 @@ def lightning_weights(content: Mapping[Any, Any]) -> dict[Any, Any] | None:
 def read_unext(checkpoint: Checkpoint, state: State) -> Source:
     """Read a network off its shapes."""
     path = checkpoint.path
-    backbone = "fcmae" if f"{_STEM['fcmae']}.weight" in state else "unext2"
+    fcmae = any(name.startswith(FCMAE_PREFIX) for name in state)
+    backbone = "fcmae" if fcmae else "unext2"
     network = _network(state, backbone, path)
     title, planes = _TITLES[backbone], network["depth"]
     convolves = network["head_form"] == "convolution"
