@@ -122,6 +122,39 @@ def configs(draw):
     return config
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"backbone": "fcmae", "depth": 15, "encoder_widths": (18, 36, 72, 144)},
+        {"backbone": "fcmae", "depth": 5, "outputs": 12},
+        {"backbone": "fcmae", "topology": "2d"},
+        {
+            "backbone": "fcmae",
+            "depth": 14,
+            "stem": (7, 4, 4),
+            "head_form": "convolution",
+        },
+        {"backbone": "unext2", "depth": 5},
+        {"backbone": "unext2", "depth": 14, "stem": (7, 4, 4), "outputs": 6},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_fcmae_and_unext2_take_no_more_than_is_said(changes, precision):
+    plain = {"encoder_widths": (12, 24, 48, 96), "encoder_blocks": (1, 2, 1, 1)}
+    config = NetworkConfig(**{**plain, **changes})
+    counted = most_alive(config, 64, config.outputs, precision)
+    said = pass_footprint(config, config.outputs).bytes_of(64 * 64, precision)
+    with torch.device("meta"):
+        network = build_network(config)
+    weights = 4 * sum(one.numel() for one in network.parameters())
+    assert weights <= weight_bytes(config)
+    if precision == "fp32":
+        assert counted <= said <= 1.5 * counted
+    else:
+        assert counted <= said + weight_bytes(config) / 2
+
+
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
 )

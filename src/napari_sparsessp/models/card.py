@@ -216,8 +216,12 @@ class ModelCard(BaseModel):
 
 def network_fields(config: NetworkConfig) -> dict[str, Any]:
     """Return the fields of `ModelCard` that follow from a network's configuration."""
+    from napari_sparsessp.networks.config import UNEXT, UNEXT_FIELDS
+
     same = {name: getattr(config, name) for name in _SAME_IN_THE_NETWORK}
-    return {**same, "network": config.model_dump(mode="json")}
+    # Versions before these fields read the cards of all other networks.
+    unused = set() if config.backbone in UNEXT else set(UNEXT_FIELDS)
+    return {**same, "network": config.model_dump(mode="json", exclude=unused)}
 
 
 def parse_card(text: str, where: str) -> ModelCard:

@@ -22,6 +22,9 @@ BACKBONES_2D = ("resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b")
 UNEXT = ("fcmae", "unext2")
 """Networks of `napari_sparsessp.networks.unext`."""
 
+UNEXT_FIELDS = ("stem", "decoder_blocks", "head_form", "head_expansion", "head_pool")
+"""Of `NetworkConfig`, that mean something to these alone."""
+
 
 @dataclass(frozen=True)
 class Family:
