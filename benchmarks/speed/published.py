@@ -120,7 +120,8 @@ def _network(layout: Any, folder: Path) -> tuple[Any, Any]:
     from benchmarks.speed.viscy_layout import random_state, write_checkpoint
     from napari_sparsessp.models.importing.convert import open_network
 
-    state, path = random_state(layout), folder / "network.ckpt"
+    # A name of its own: the tensors stay in the file.
+    state, path = random_state(layout), folder / f"{len(list(folder.iterdir()))}.ckpt"
     write_checkpoint(path, replace(layout, adam=False), state)
     return open_network(path)[1], state
 
