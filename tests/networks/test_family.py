@@ -37,6 +37,7 @@ def combinations():
                 yield backbone, topology, mapping, method
     for topology in TOPOLOGIES:
         yield "slim", topology, "prefix", "multihead"
+    yield "fnet3d", "3d", "prefix", "multihead"
 
 
 def small(backbone, topology, mapping="prefix", method="multihead", **more):
@@ -162,6 +163,9 @@ def test_every_variant_predicts_and_learns(more, topology):
             {"backbone": "dod", "conditioning": "repmode", "standardised": True},
             "not standardised",
         ),
+        ({"backbone": "fnet3d", "norm": "group"}, "leave out what says"),
+        ({"backbone": "fnet3d", "depth": 24}, "not a multiple of 16"),
+        ({"backbone": "fnet3d", "decoder_widths": (8,)}, "leave them out"),
         (
             {"backbone": "plain", "conditioning": "condnet", "norm": "instance"},
             "all structures would be one",

@@ -134,13 +134,20 @@ def configs(draw):
             "stem": (7, 4, 4),
             "head_form": "convolution",
         },
+        {
+            "backbone": "fnet3d",
+            "depth": 16,
+            "encoder_widths": (8, 16, 32),
+            "encoder_blocks": (1, 1, 1),
+            "decoder_widths": (8, 16),
+        },
         {"backbone": "unext2", "depth": 5},
         {"backbone": "unext2", "depth": 14, "stem": (7, 4, 4), "outputs": 6},
     ],
     ids=str,
 )
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_fcmae_and_unext2_take_no_more_than_is_said(changes, precision):
+def test_viscys_networks_take_no_more_than_is_said(changes, precision):
     plain = {"encoder_widths": (12, 24, 48, 96), "encoder_blocks": (1, 2, 1, 1)}
     config = NetworkConfig(**{**plain, **changes})
     counted = most_alive(config, 64, config.outputs, precision)

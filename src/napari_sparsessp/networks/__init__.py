@@ -37,6 +37,10 @@ def build_network(config: NetworkConfig) -> "Network":
         from napari_sparsessp.networks.unext import UNeXt
 
         return UNeXt(config)
+    if config.backbone == "fnet3d":
+        from napari_sparsessp.networks.fnet3d import FNet3D
+
+        return FNet3D(config)
     from napari_sparsessp.networks.unet import MultiNet, UNet
 
     if config.conditioning == "multinet":

@@ -96,6 +96,21 @@ FAMILIES: dict[str, Family] = {
         conditionings=("multinet", "multihead"),
         defaults={**_PLAIN, "bias": True},
     ),
+    "fnet3d": Family(
+        "VisCy's DynaCell benchmark, after Ounkomol et al. 2018",
+        topologies=("3d",),
+        mappings=("prefix",),
+        conditionings=("multihead",),
+        defaults={
+            "topology": "3d",
+            "inputs": 1,
+            "encoder_widths": (32, 64, 128, 256, 512),
+            "encoder_blocks": (1, 1, 1, 1, 1),
+            "decoder_widths": (32, 64, 128, 256),
+            "norm": "batch",
+            "bias": True,
+        },
+    ),
     **{
         name: Family(
             "Liu, Hirata-Miyasaki et al. 2025, as VisCy trains it",
@@ -151,6 +166,8 @@ def why_not(config: "NetworkConfig") -> str | None:
         )
     if config.backbone in UNEXT:
         return _unfit_unext(config)
+    if config.backbone == "fnet3d":
+        return _unfit_fnet3d(config)
     return _unfit_options(config) or _unfit_levels(config)
 
 
@@ -228,6 +245,25 @@ def _unfit_unext(config: "NetworkConfig") -> str | None:
     if config.decoder_widths != wanted:
         shown = ", ".join(map(str, wanted))
         return f"decoder_widths follow from the rest; leave them out, or give {shown}"
+    return None
+
+
+def _unfit_fnet3d(config: "NetworkConfig") -> str | None:
+    widths = config.encoder_widths
+    plain = config.norm == "batch" and config.bias and config.kernel == 3
+    if not plain or config.standardised or config.heads != "last" or config.inputs > 1:
+        return (
+            "backbone fnet3d has one input, batch norms, kernels of 3 and a last layer "
+            "for all structures; leave out what says otherwise"
+        )
+    step = 2 ** (len(widths) - 1)
+    if config.ratio > 1 or config.depth % step:
+        return (
+            f"depth {config.depth} is not a multiple of {step}, which {len(widths)} "
+            "levels need, or the ratio is not 1"
+        )
+    if config.decoder_widths != widths[:-1]:
+        return "decoder_widths are encoder_widths without the last; leave them out"
     return None
 
 
@@ -309,7 +345,7 @@ class NetworkConfig(BaseModel):
 
     backbone: Literal[
         "slim", "dod", "plain", "fnet",
-        "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b", "fcmae", "unext2",
+        "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b", "fcmae", "unext2", "fnet3d",
     ] = "slim"  # fmt: skip
     topology: Topology = "3to2d"  # dimension of encoder and decoder
     # How D/r planes become D: interpolated before the network, by a learned
@@ -482,8 +518,11 @@ class NetworkConfig(BaseModel):
 
     @property
     def slow_in_half(self) -> bool:
-        """Whether CPUs are slower in half precision: they are in large products."""
-        return self.backbone in UNEXT
+        """Whether CPUs are slower in half precision.
+
+        They are in large products, and in 3D convolutions.
+        """
+        return self.backbone in (*UNEXT, "fnet3d")
 
     @property
     def reach(self) -> int:
@@ -503,6 +542,10 @@ class NetworkConfig(BaseModel):
             return reach
         if self.backbone in UNEXT:
             return self._unext_reach()
+        if self.backbone == "fnet3d":
+            # Four 3×3 on each level, one to the next and back, and two on the last
+            coarse = 2 ** (len(self.encoder_widths) - 1)
+            return 2 + 7 * (coarse - 1) + 2 * coarse
         radius = self.kernel // 2
         coarsest = len(self.encoder_widths) - 1
         reach = radius  # the stem or the head

@@ -59,7 +59,11 @@ def weight_bytes(config: NetworkConfig) -> int:
 
     Never below the true one: a tenth is added for biases, norms and gates.
     """
-    weights_of = {"slim": _slim_weights, **dict.fromkeys(UNEXT, _unext_weights)}
+    weights_of = {
+        "slim": _slim_weights,
+        "fnet3d": _fnet3d_weights,
+        **dict.fromkeys(UNEXT, _unext_weights),
+    }
     count = weights_of.get(config.backbone, _unet_weights)(config)
     if config.conditioning == "multinet":
         count *= config.outputs
@@ -260,6 +264,13 @@ def _unext_weights(config: NetworkConfig) -> float:
         count += 27 * wide * config.decoder_widths[0] / 4 / planes
         count += 4 * wide * config.outputs
     return count
+
+
+def _fnet3d_weights(config: NetworkConfig) -> float:
+    widths = config.encoder_widths
+    steps = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    units = sum(2 * width**2 for width in widths) + sum(3 * w**2 for w in widths[:-1])
+    return 27.0 * (2 * steps + units + widths[0] * (1 + config.outputs))
 
 
 def _unet_weights(config: NetworkConfig) -> float:

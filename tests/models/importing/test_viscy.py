@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ CONVOLVED = Layout(depth=14, stem=(7, 4, 4), convolves=True, pool=False, **SMALL
 UNEXT2 = Layout(unext2=True, depth=5, convolves=True, **SMALL)
 
 PARITY = (
+    "dynacell_fnet3d",
     "vscyto2d_fcmae",
     "vscyto3d_fcmae_z10",
     "dynacell_vscyto3d_fcmae_z15",
@@ -173,6 +175,89 @@ def test_a_model_keeps_the_weights_alone_and_says_its_units(written, imported):
     np.testing.assert_array_equal(
         raw_forward(model.path, planes), raw_forward(path, planes)
     )
+
+
+def fnet3d_state(levels=2, width=3, outputs=2):
+    """Random weights of DynaCell's U-Net, by their published names."""
+    draw, state = torch.Generator().manual_seed(0), {}
+
+    def add(name, *shape):
+        fan = torch.Size(shape[1:]).numel()
+        state[f"{name}.weight"] = torch.randn(shape, generator=draw) * fan**-0.5
+        state[f"{name}.bias"] = torch.randn(shape[:1], generator=draw)
+
+    def add_pair(name, inputs, wide):
+        for block, first in (("block1", inputs), ("block2", wide)):
+            add(f"{name}.{block}.proj", wide, first, 3, 3, 3)
+            add(f"{name}.{block}.norm", wide)
+            for part in ("running_mean", "running_var"):
+                found = torch.rand(wide, generator=draw) + 0.5
+                state[f"{name}.{block}.norm.{part}"] = found
+            state[f"{name}.{block}.norm.num_batches_tracked"] = torch.tensor(8)
+
+    add("inconv", width, 1, 3, 3, 3)
+    for level in range(levels):
+        wide = width * 2**level
+        add_pair(f"_encoder_blocks.{level}.0", wide, wide)
+        add(f"_downsamples.{level}", 2 * wide, wide, 3, 3, 3)
+        up = f"_upsamples.{levels - 1 - level}"
+        add(up, 2 * wide, wide, 3, 3, 3)
+        state[f"{up}.bias"] = state[f"{up}.bias"][:wide].clone()
+        add_pair(f"_decoder_blocks.{levels - 1 - level}.0", 2 * wide, wide)
+    add_pair("bottleneck.block", width * 2**levels, width * 2**levels)
+    add("outconv", outputs, width, 3, 3, 3)
+    return state
+
+
+def plain_fnet3d(state, x, levels=2):
+    def part(name):
+        return state[f"{name}.weight"], state[f"{name}.bias"]
+
+    def pair(name, h):
+        for block in ("block1", "block2"):
+            norm = f"{name}.{block}.norm"
+            h = F.conv3d(h, *part(f"{name}.{block}.proj"), padding=1)
+            averages = (state[f"{norm}.running_{one}"] for one in ("mean", "var"))
+            h = F.relu(F.batch_norm(h, *averages, *part(norm)))
+        return h
+
+    h, skips = F.conv3d(x, *part("inconv"), padding=1), []
+    for level in range(levels):
+        skips.append(pair(f"_encoder_blocks.{level}.0", h))
+        h = F.conv3d(skips[-1], *part(f"_downsamples.{level}"), stride=2, padding=1)
+    h = pair("bottleneck.block", h)
+    for level in range(levels):
+        up = part(f"_upsamples.{level}")
+        h = F.conv_transpose3d(h, *up, stride=2, padding=1, output_padding=1)
+        h = pair(f"_decoder_blocks.{level}.0", torch.cat([h, skips.pop()], 1))
+    return F.conv3d(h, *part("outconv"), padding=1)
+
+
+def test_the_u_net_of_dynacell_is_read_and_computes_the_same(written, imported):
+    state = fnet3d_state()
+    table = {f"model.{name}": one for name, one in state.items()}
+    options = {"model_config": {"in_stack_depth": 8}}
+    path = written(DEEP, state_dict=table, hyper_parameters=options)
+    found = inspect_checkpoint(path)
+    assert (found.format, found.network["depth"]) == ("VisCy FNet3D", 8)
+    assert asked(found)["scaling"] == "zscore"
+    x = np.random.default_rng(0).normal(size=(8, 16, 24)).astype(np.float32)
+    expected = plain_fnet3d(state, torch.from_numpy(x)[None, None])[0].numpy()
+    model = imported(path)
+    assert (model.card.scaling, model.card.units) == ("zscore", "zscore")
+    for source in (path, model.path):
+        np.testing.assert_allclose(raw_forward(source, x), expected, atol=2e-5)
+    (second,) = raw_forward(path, x, ["1"])
+    np.testing.assert_allclose(second, expected[1], atol=2e-5)
+
+
+def test_the_published_u_net_has_the_published_size():
+    from napari_sparsessp.networks import NetworkConfig, build_network
+
+    with torch.device("meta"):
+        network = build_network(NetworkConfig(backbone="fnet3d", outputs=1))
+    assert sum(one.numel() for one in network.parameters()) == 35_318_529
+    assert len(network.state_dict()) == 146
 
 
 def test_what_is_beside_the_weights_is_left_alone(written):

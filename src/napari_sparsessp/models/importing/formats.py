@@ -32,8 +32,10 @@ from napari_sparsessp.models.importing.checkpoint import (
 from napari_sparsessp.models.importing.tensorflow import find_index, read_index
 from napari_sparsessp.models.importing.viscy import (
     FCMAE_PREFIX,
+    FNET3D_PREFIX,
     UNEXT2_PREFIX,
     lightning_weights,
+    read_fnet3d,
     read_unext,
 )
 
@@ -493,5 +495,6 @@ _READERS: dict[str, Callable[[Checkpoint, State], Source]] = {
     "net_recurse.": _read_fnet,
     FCMAE_PREFIX: read_unext,
     UNEXT2_PREFIX: read_unext,
+    FNET3D_PREFIX: read_fnet3d,
 }
 """Reader by a prefix of some names of the format's weights."""

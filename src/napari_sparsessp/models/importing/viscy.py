@@ -22,7 +22,8 @@ PREFIX = "model."
 """Before the names of all weights in a Lightning checkpoint."""
 
 FCMAE_PREFIX, UNEXT2_PREFIX = "encoder.stem.", "encoder_stages."
-"""Of some weights of the one and of the other."""
+FNET3D_PREFIX = "_encoder_blocks."
+"""Of some weights of each."""
 
 LIGHTNING = "pytorch-lightning_version"
 """A key of every such checkpoint."""
@@ -38,6 +39,8 @@ VOXELS = {
 """µm (z, y, x), about, by the planes that a stem takes together, and where it comes
 from; that of the 2D network is nowhere stated."""
 
+DYNACELL_VOXEL = (0.174, 0.1494, 0.1494)
+
 SCALING = "median_iqr"
 
 MODALITY = "quantitative phase"
@@ -49,7 +52,7 @@ _STAGE = {"fcmae": "encoder.stages.{}", "unext2": "encoder_stages.stages_{}"}
 _DEPTHWISE = {"fcmae": "dwconv", "unext2": "conv_dw"}
 _DECODER = "decoder.decoder_stages.{}.conv"
 _HEAD = "head.conv.0.conv.weight"
-_MOST_BLOCKS = 64
+_MOST_BLOCKS, _MOST_LEVELS = 64, 8
 
 
 def lightning_weights(content: Mapping[Any, Any]) -> dict[Any, Any] | None:
@@ -143,13 +146,17 @@ def _network(state: State, backbone: str, path: Path) -> dict[str, Any]:
 
 def _pooling(content: Mapping[Any, Any], backbone: str) -> bool | None:
     """Return what the file's options say about averaging pixels in the head."""
+    name = "head_pool" if backbone == "unext2" else "head_conv_pool"
+    said = _options(content).get(name)
+    return said if isinstance(said, bool) else None
+
+
+def _options(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return the network's options, where the file has any."""
     options: Any = content
     for key in ("hyper_parameters", "model_config"):
         options = options.get(key) if isinstance(options, Mapping) else None
-    if not isinstance(options, Mapping):
-        return None
-    said = options.get("head_pool" if backbone == "unext2" else "head_conv_pool")
-    return said if isinstance(said, bool) else None
+    return options if isinstance(options, Mapping) else {}
 
 
 def _questions(
@@ -170,6 +177,75 @@ def _questions(
         reason = f"VisCy's default for {_TITLES[network['backbone']]}"
         questions.append(Question("head_pool", network["head_pool"], True, reason))
     return tuple(questions)
+
+
+def read_fnet3d(checkpoint: Checkpoint, state: State) -> Source:
+    """Read the 3D U-Net of the DynaCell benchmark off its shapes."""
+    path = checkpoint.path
+    for name in ("inconv.weight", "outconv.weight"):
+        if name not in state or state[name].ndim != 5:
+            raise refusal(path, f"{name} is no 3D convolution")
+    levels, norm = 0, "_encoder_blocks.{}.0.block1.norm.weight"
+    while levels < _MOST_LEVELS and norm.format(levels) in state:
+        levels += 1
+    first, outputs = state["inconv.weight"], len(state["outconv.weight"])
+    widths = tuple(len(first) * 2**level for level in range(levels + 1))
+    step = 2**levels
+    window = _options(checkpoint.content).get("in_stack_depth")
+    fits = isinstance(window, int) and 0 < window <= 1024 and window % step == 0
+    network = {
+        "backbone": "fnet3d",
+        "topology": "3d",
+        "inputs": first.shape[1],
+        "outputs": outputs,
+        "depth": window if fits else max(16, step),
+        "encoder_widths": widths,
+        "encoder_blocks": (1,) * len(widths),
+        "decoder_widths": widths[:-1],
+    }
+    notes = (
+        f"3D U-Net of {levels} levels and a bottleneck, "
+        f"{', '.join(map(str, widths))} channels",
+    )
+    questions = (
+        Question("structures"),
+        Question(
+            "voxel_size", DYNACELL_VOXEL, True, "that of DynaCell's demonstration"
+        ),
+        Question("scaling", "zscore", True, "as published"),
+        Question("modality", MODALITY, True, "as published"),
+    )
+    fixed = ("running_mean", "running_var", "num_batches_tracked")
+    count = sum(one.numel() for name, one in state.items() if not name.endswith(fixed))
+    found = CheckpointInfo(
+        path, "VisCy FNet3D", network, outputs, None, 1, count, notes, questions
+    )
+    return Source(found, state, _fnet3d_names(levels))
+
+
+def _fnet3d_names(levels: int) -> dict[str, str]:
+    names: dict[str, str] = {}
+
+    def add(ours: str, theirs: str, *more: str) -> None:
+        for part in ("weight", "bias", *more):
+            names[f"{ours}.{part}"] = f"{theirs}.{part}"
+
+    def add_pair(ours: str, theirs: str) -> None:
+        for k in (0, 1):
+            add(f"{ours}.convolutions.{k}", f"{theirs}.block{k + 1}.proj")
+            averages = ("running_mean", "running_var", "num_batches_tracked")
+            add(f"{ours}.norms.{k}", f"{theirs}.block{k + 1}.norm", *averages)
+
+    add("first", "inconv")
+    add("head", "outconv")
+    add_pair(f"encoder.{levels}", "bottleneck.block")
+    for level in range(levels):
+        below = levels - 1 - level  # theirs count from the coarsest up
+        add_pair(f"encoder.{level}", f"_encoder_blocks.{level}.0")
+        add(f"downs.{level}", f"_downsamples.{level}")
+        add(f"ups.{level}", f"_upsamples.{below}")
+        add_pair(f"decoder.{level}", f"_decoder_blocks.{below}.0")
+    return names
 
 
 def _tidied(state: State, backbone: str, *, flat: bool) -> State:
