@@ -156,7 +156,7 @@ def test_padding_and_windows_are_as_published():
     [
         ({"inputs": 2}, "dense stack alone"),
         ({"norm": "batch"}, "norms of its own"),
-        ({"projection": "2d"}, "norms of its own"),
+        ({"projection": "2d"}, "no projection 2d"),
         ({"conditioning": "tsn"}, "choose multihead"),
         ({"topology": "3d"}, "choose 3to2d or 2d"),
         ({"depth": 14}, "groups of 5 planes"),

@@ -116,6 +116,7 @@ FAMILIES: dict[str, Family] = {
             "Liu, Hirata-Miyasaki et al. 2025, as VisCy trains it",
             topologies=("3to2d", "2d"),
             mappings=("prefix",),
+            projections=("3d",),
             conditionings=("multihead",),
             defaults={
                 "inputs": 1,
@@ -219,10 +220,10 @@ def _unfit_unext(config: "NetworkConfig") -> str | None:
             f"backbone {config.backbone} takes the dense stack alone and has a single "
             "decoder; leave out inputs, ratio and heads"
         )
-    if config.norm != "none" or config.standardised or config.projection != "3d":
+    if config.norm != "none" or config.standardised:
         return (
-            f"backbone {config.backbone} has norms of its own and folds depth in its "
-            "stem; leave out norm, standardised and projection"
+            f"backbone {config.backbone} has norms of its own; leave out norm and "
+            "standardised"
         )
     z, y, x = config.stem
     widths = config.encoder_widths
