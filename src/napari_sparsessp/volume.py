@@ -69,6 +69,8 @@ class Volume:
     zscored
         Whether values are deviations of a z-scored truth, as the provenance of a
         prediction says; None where nobody has looked.
+    in_iqrs
+        Whether values are interquartile ranges above the median of a truth instead.
     time_step
         Seconds between time points; None where it is not known.
     """
@@ -85,6 +87,7 @@ class Volume:
     placed: tuple[bool, bool, bool] = (True, True, True)
     notes: tuple[str, ...] = ()
     zscored: bool | None = None
+    in_iqrs: bool = False
     time_step: float | None = None
 
     def __post_init__(self) -> None:

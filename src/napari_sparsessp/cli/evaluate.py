@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -92,7 +92,10 @@ def evaluate(
         load_volume(path, channel=name_or_index(name), axes=axes)
         for path, name in ((prediction, channel), (truth, truth_channel))
     )
-    predicted = predicted.with_(zscored=_has_provenance(prediction))
+    about = _provenance(prediction)
+    predicted = predicted.with_(
+        zscored=about is not None, in_iqrs=(about or {}).get("units") == "iqr"
+    )
     scores = {}
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
@@ -112,14 +115,14 @@ def evaluate(
         write_report(report, json.dumps(content, indent=2, allow_nan=False))
 
 
-def _has_provenance(path: str) -> bool:
-    """Return whether a file is a prediction of ours, in units of its z-scored truth."""
+def _provenance(path: str) -> dict[str, Any] | None:
+    """Return the provenance of a prediction of ours; None of any other image."""
     from napari_sparsessp.io.writing import read_provenance
 
     try:
-        return read_provenance(path) is not None
+        return read_provenance(path)
     except InputError:  # a format that can hold none
-        return False
+        return None
 
 
 @contextmanager

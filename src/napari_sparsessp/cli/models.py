@@ -14,7 +14,7 @@ from napari_sparsessp.cli.options import Group, console_of, parse_sizes
 from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.models.bundle_file import bundle_folder
-from napari_sparsessp.models.card import ModelCard, origin_words
+from napari_sparsessp.models.card import SCALINGS, ModelCard, origin_words
 from napari_sparsessp.models.gallery import find_entry
 from napari_sparsessp.models.library import (
     all_entries,
@@ -54,9 +54,15 @@ GridVoxel = Annotated[
     str | None,
     Option(help="Z,Y,X in µm of the grid it was trained on; 0.29 published."),
 ]
-Scaling = Annotated[str | None, Option(help="zscore (as published), robust or none.")]
+Scaling = Annotated[
+    str | None, Option(help="zscore (published), median_iqr (VisCy), robust or none.")
+]
 Modality = Annotated[
     str | None, Option(help="Transmitted light; bright-field published.")
+]
+HeadPool = Annotated[
+    bool | None,
+    Option("--head-pool/--no-head-pool", help="Whether a VisCy head averages pixels."),
 ]
 Licence = Annotated[str | None, Option(help="Of the weights.")]
 Citation = Annotated[str | None, Option(help="Whom to cite.")]
@@ -68,8 +74,13 @@ _QUESTIONS = {
     "structures": "structures of its outputs, in order",
     "ratio": "sparsity ratio that it was trained for",
     "voxel_size": "voxel size Z,Y,X in µm",
-    "scaling": "scaling of the input (zscore, robust, none)",
+    "scaling": "scaling of the input (zscore, median_iqr, robust, none)",
+    "modality": "transmitted light that it was trained on",
+    "head_pool": "whether the head averages pixels (yes, no)",
 }
+_PLAIN = (*("id_", "name", "scaling", "modality", "head_pool", "licence", "citation"),)
+"""Options that answer as they are."""
+
 _FIELDS = {"ratio": "ratios"}
 """Where `Answers` calls a thing differently."""
 
@@ -83,8 +94,8 @@ def import_model(
     file: Annotated[
         Path,
         Argument(
-            help="RepMode .p, SparseSSP .pth, pytorch_fnet .p, a .safetensors, or the "
-            "folder of a bundle."
+            help="RepMode .p, SparseSSP .pth, pytorch_fnet .p, VisCy .ckpt, GVTNet folder, "
+            "a .safetensors, or the folder of a bundle."
         ),
     ],
     id_: Id = None,
@@ -94,6 +105,7 @@ def import_model(
     voxel_size: GridVoxel = None,
     scaling: Scaling = None,
     modality: Modality = None,
+    head_pool: HeadPool = None,
     licence: Licence = None,
     citation: Citation = None,
     out: Annotated[
@@ -147,6 +159,7 @@ def fetch(
     voxel_size: GridVoxel = None,
     scaling: Scaling = None,
     modality: Modality = None,
+    head_pool: HeadPool = None,
     licence: Licence = None,
     citation: Citation = None,
     overwrite: Overwrite = False,
@@ -204,7 +217,7 @@ def _given_answers(context: typer.Context) -> dict[str, Any]:
             given["ratios"] = _ratios(text)
         elif name == "voxel_size":
             given[name] = parse_sizes(text, "--voxel-size", float)
-        elif name in ("id_", "name", "scaling", "modality", "licence", "citation"):
+        elif name in _PLAIN:
             given[name.strip("_")] = text
     return given
 
@@ -302,13 +315,19 @@ def _ask(question: "Question") -> Any:
                 return _ratios(text)
             if question.name == "voxel_size":
                 return parse_sizes(text, "voxel size", float)
-            if text not in ("zscore", "robust", "none"):
-                raise InputError(
-                    f"{text!r} is no scaling; write zscore, robust or none"
-                )
-            return text
+            return _chosen(question.name, text)
         except (InputError, typer.BadParameter) as error:
             typer.echo(str(error), err=True)
+
+
+def _chosen(name: str, text: str) -> Any:
+    if name == "head_pool":
+        if text.lower() not in ("yes", "no"):
+            raise InputError(f"{text!r} is no answer; write yes or no")
+        return text.lower() == "yes"
+    if name == "scaling" and text not in SCALINGS:
+        raise InputError(f"{text!r} is no scaling; write {' or '.join(SCALINGS)}")
+    return text
 
 
 def _show_answers(
@@ -322,6 +341,8 @@ def _show_answers(
     for name in _QUESTIONS:
         field = _FIELDS.get(name, name)
         question = checkpoint.question(name)
+        if getattr(answers, field) is None:  # the file says it, or it means nothing
+            continue
         if field in given:
             origin = "given"
         elif question is not None:
@@ -330,13 +351,14 @@ def _show_answers(
             origin = "in the file" if name == "structures" else "by the network's kind"
         value = _shown(getattr(answers, field))
         console.fact(name.replace("_", " "), f"{value}   [{origin}]")
-    console.fact("modality", answers.modality)
     console.fact("licence", answers.licence)
 
 
 def _shown(value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, tuple | list):
         return ",".join(map(_shown, value))
     return f"{value:g}"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.metrics import PixelSums, score, zscore_truth
+from napari_sparsessp.metrics import PixelSums, iqr_units, score, zscore_truth
 from napari_sparsessp.prediction.ground_truth import survey_note, survey_truth
 from napari_sparsessp.prediction.report import mean_scores
 from napari_sparsessp.prediction.scoring import check_alignment, onto_grid
@@ -212,11 +212,14 @@ def _surveyed(stacks: Sequence[Any], name: str, warn: Warn) -> list[Volume | Non
 def in_truth_units(prediction: Volume, truth: Any, warn: Warn = _ignore) -> Any:
     """Return a prediction in units of the z-scored truth, read plane by plane.
 
-    One that is z-scored, as ours are, stays as it is. Any other image is brought there
+    One that is z-scored, as ours are, stays as it is; one in interquartile ranges comes
+    there by the truth's own range and median. Any other image is brought there
     by the truth's own mean and deviation, so that an image against itself has R² 1;
     but for one whose values are plainly z-scores and nothing like the truth's.
     `prediction` is ZYX, `truth` (D, H, W) on its grid.
     """
+    if prediction.in_iqrs:
+        return _from_iqrs(prediction, truth)
     if prediction.zscored is not False:
         return prediction.array
     (clean,) = _surveyed([prediction], "", _ignore)
@@ -236,6 +239,17 @@ def in_truth_units(prediction: Volume, truth: Any, warn: Warn = _ignore) -> Any:
 
     def plane(index: int) -> np.ndarray:
         return (np.asarray(prediction.array[index], np.float64) - mean) / deviation
+
+    return _Planes(prediction.shape, plane)
+
+
+def _from_iqrs(prediction: Volume, truth: Any) -> _Planes:
+    (mean, deviation), (gain, middle) = moments(truth), iqr_units(truth)
+    scale = deviation or 1.0
+
+    def plane(index: int) -> np.ndarray:
+        values = np.asarray(prediction.array[index], np.float64)
+        return (values * gain + middle - mean) / scale
 
     return _Planes(prediction.shape, plane)
 

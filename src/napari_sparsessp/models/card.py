@@ -43,10 +43,15 @@ Structure = Annotated[
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ModelId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
 
-Scaling = Literal["robust", "zscore", "none"]
+Scaling = Literal["robust", "zscore", "median_iqr", "none"]
+Units = Literal["zscore", "iqr"]
+"""Of a prediction: deviations of a z-scored truth, or interquartile ranges above its
+median."""
+
 SCALINGS: dict[Scaling, str] = {
     "robust": "z-score of the measured planes, extremes left out",
     "zscore": "z-score of the measured planes",
+    "median_iqr": "interquartile ranges above the median of the measured planes",
     "none": "none",
 }
 """How an input may be scaled, in words."""
@@ -165,10 +170,11 @@ class ModelCard(BaseModel):
     modality: str
     # normalisation, scaling: How the input is scaled, in words and for the program. All
     # measured planes of a stack are scaled together: by mean and standard deviation
-    # without the most extreme values, by plain mean and standard deviation, or not at
-    # all
+    # without the most extreme values, by plain mean and standard deviation, by median
+    # and interquartile range, or not at all
     normalisation: str
     scaling: Scaling = "robust"
+    units: Units = "zscore"  # Of what it predicts
     trained_on: str
     # Stacks that it learned from, by `napari_sparsessp.volume.content_hash`
     training_images: tuple[Digest, ...] = ()
@@ -212,15 +218,19 @@ class ModelCard(BaseModel):
     def to_json(self, indent: int | None = 2) -> str:
         """Return the card as JSON text."""
         # Versions before these fields read all other cards.
-        newer = ("training_images", "members")
-        unused = {name for name in newer if not getattr(self, name)}
+        newer = {"training_images": (), "members": (), "units": "zscore"}
+        unused = {name for name, none in newer.items() if getattr(self, name) == none}
         return self.model_dump_json(by_alias=True, indent=indent, exclude=unused)
 
 
 def network_fields(config: NetworkConfig) -> dict[str, Any]:
     """Return the fields of `ModelCard` that follow from a network's configuration."""
+    from napari_sparsessp.networks.config import UNEXT, UNEXT_FIELDS
+
     same = {name: getattr(config, name) for name in _SAME_IN_THE_NETWORK}
-    return {**same, "network": config.model_dump(mode="json")}
+    # Versions before these fields read the cards of all other networks.
+    unused = set() if config.backbone in UNEXT else set(UNEXT_FIELDS)
+    return {**same, "network": config.model_dump(mode="json", exclude=unused)}
 
 
 def parse_card(text: str, where: str) -> ModelCard:

@@ -210,7 +210,13 @@ class _Run:
         room = None
         if not writer.in_memory:
             room = plan.memory.limit - plan.memory.planned
-        self.scorer = Scorer(plan.truth, plan.grid, plan.channels, room)
+        self.scorer = Scorer(
+            plan.truth,
+            plan.grid,
+            plan.channels,
+            room,
+            in_iqrs=plan.card.units == "iqr",
+        )
         self.waiting: list[int] = []
         self.stack: InputStack | None = None
         self.looked: dict[int, Any] = {}  # sums over unfinished time points
@@ -407,6 +413,7 @@ class _Run:
             memory=planned_memory(plan.memory),
             tiles=plan.total_tiles,
             normalisation=tuple(scalings),
+            units=plan.card.units,
             structures=mean_scores([writer.scores[slot] for slot in slots]),
             unfamiliar=self.unfamiliar,
             warnings=(*plan.warnings, *self.unfamiliar, *notes),

@@ -331,7 +331,13 @@ def _grids(
 
 
 def _notes(card: ModelCard, depth: int) -> Iterator[str]:
-    """Warn of a depth that projections were not learned from."""
+    """Warn of units, and of a depth that projections were not learned from."""
+    if card.units == "iqr":
+        yield (
+            f"{card.id} predicts interquartile ranges above the median of a stain, not "
+            "z-scores; a truth's own median and range bring it to the truth's units "
+            "before it is scored"
+        )
     window = card.patch[0]
     if card.z_projection != "none" and depth != window:
         yield (

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_sparsessp.models.card import Units
 from napari_sparsessp.prediction.memory import MemoryPlan
 from napari_sparsessp.prediction.normalisation import BlankImage, left_out_note
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -95,6 +96,7 @@ class Report(BaseModel):
     memory: PlannedMemory | None = None  # What was planned beside it
     tiles: int
     normalisation: tuple[Scaling, ...]  # Of a bundle, that of its first member
+    units: Units = "zscore"  # Of the prediction
     # Structure id to its scores; empty where there is no truth. Over several time
     # points: their mean, with ``n`` time points
     structures: dict[str, dict[str, Any]]

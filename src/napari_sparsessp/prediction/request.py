@@ -65,7 +65,8 @@ class PredictionRequest(BaseModel):
     tile
         Largest tile (z, y, x) in voxels of the model's grid.
     overlap
-        Share of the z window that neighbouring windows have in common, 0 to 0.9.
+        Share of the z window that neighbouring windows have in common, from 0 to less
+        than 1.
     truth
         Structure id to the source of its ground truth; for the record.
     normalisation
@@ -102,7 +103,7 @@ class PredictionRequest(BaseModel):
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     tile: tuple[int, int, int] | None = None
-    overlap: Annotated[float, Field(ge=0, le=0.9)] | None = None
+    overlap: Annotated[float, Field(ge=0, lt=1)] | None = None
     truth: dict[str, str] = {}
     normalisation: tuple[Finite, Positive] | None = None
     mask_invalid: bool = False

@@ -113,7 +113,8 @@ def pair_of(
     predicted = _one_time(reading.volume, time, "the prediction")
     about = prediction.metadata[KEY]
     ours = bool(about.get("request") or about.get("provenance"))
-    predicted = predicted.with_(zscored=ours)
+    units = about.get("units") or (about.get("provenance") or {}).get("units")
+    predicted = predicted.with_(zscored=ours, in_iqrs=units == "iqr")
     true = other.volume
     if "C" in true.axes and channel is not None:
         true = true.channel(channel)

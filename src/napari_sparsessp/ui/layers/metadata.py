@@ -80,12 +80,15 @@ class Run(NamedTuple):
     simulated: bool
     voxel_size: tuple[float, ...] | None
     tta: bool
+    overlap: float | None
 
     def text(self) -> str:
         """Name ratio and model, and what else may differ."""
         channel = "" if self.channel is None else f"channel {self.channel}"
         ratio = "" if self.ratio is None else f"r {self.ratio:g}"
-        parts = ratio, self.model, channel, "averaged" if self.tta else ""
+        overlap = "" if self.overlap is None else f"overlap {self.overlap:.2g}"
+        averaged = "averaged" if self.tta else ""
+        parts = ratio, self.model, channel, averaged, overlap
         return " · ".join(filter(None, parts))
 
 
@@ -105,6 +108,7 @@ def run_of(layer: Any) -> Run:
         bool(request.get("simulate_sparse")),
         tuple(size) if isinstance(size, list | tuple) else None,
         bool(request.get("tta")),
+        request.get("overlap"),
     )
 
 
@@ -163,6 +167,7 @@ def about_layer(
         "request": plan.request.model_dump(mode="json"),
         "measured_planes": list(plan.view.measured_planes),
         "ratio": plan.view.ratio,
+        "units": plan.card.units,
         "state": "running",
     }
 

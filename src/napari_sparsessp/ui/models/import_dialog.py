@@ -25,9 +25,9 @@ FILTER = (
 )
 _WIDTH = 560
 _HINT = (
-    "Published weights of RepMode (model_best_….p), SparseSSP (best.pth) and "
-    "pytorch_fnet (model.p) can be used here. Nothing in the file is executed, and "
-    "the file itself stays as it is."
+    "Published weights of RepMode (model_best_….p), SparseSSP (best.pth), "
+    "pytorch_fnet (model.p) and VisCy (.ckpt) can be used here. Nothing in the file is "
+    "executed, and the file itself stays as it is."
 )
 
 

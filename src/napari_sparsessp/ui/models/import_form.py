@@ -76,6 +76,12 @@ def _read_name(text: str) -> str:
     return text
 
 
+def _read_modality(text: str) -> str:
+    if not text.strip():
+        raise ValueError("Say which light: bright-field, phase contrast, …")
+    return text.strip()
+
+
 def _read_ratios(text: str) -> tuple[float, ...]:
     values = numbers(text)
     if not values:
@@ -164,17 +170,35 @@ class ImportAnswers:
         },
     ] = ()
     scaling: Annotated[
-        Literal["zscore", "robust", "none"],
+        Literal["zscore", "median_iqr", "robust", "none"],
         {
             "label": "Scaling of the input",
             "above": True,
             "choices": [
-                ("zscore", "z-score over the whole stack (as published)"),
+                ("zscore", "z-score over the whole stack"),
+                ("median_iqr", "interquartile ranges above the median"),
                 ("robust", "z-score, extremes left out"),
                 ("none", "none: the values as they are"),
             ],
         },
     ] = "zscore"
+    modality: Annotated[
+        str,
+        {
+            "label": "Transmitted light it was trained on",
+            "name": "Modality",
+            "above": True,
+            "read": _read_modality,
+        },
+    ] = "bright-field"
+    head_pool: Annotated[
+        bool,
+        {
+            "label": "The head averages pixels",
+            "tooltip": "Leaves no trace in the weights. Wrong, the picture is a little "
+            "too soft or shows a grid of 2×2 pixels.",
+        },
+    ] = True
     licence: Annotated[
         str | None,
         {

@@ -243,7 +243,11 @@ class PredictDock(Dock):
         form.sampling.set_ratio(request.ratio)
         if request.voxel_size is not None:
             form.input.type_voxel_size(request.voxel_size)
-        form.options.rows.update(tta=request.tta, uncertainty=request.uncertainty)
+        form.options.rows.update(
+            fast=request.overlap is not None,
+            tta=request.tta,
+            uncertainty=request.uncertainty,
+        )
         form.options.rows.changed.emit()
 
     def _on_opened(self, key: str) -> None:

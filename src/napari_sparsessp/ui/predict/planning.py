@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError, invalid_field
+from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.device import planned_device, planned_precision
 from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -50,6 +51,7 @@ class FormState:
     device: str = "auto"
     precision: Precision = "auto"
     tta: bool = False
+    overlap: float | None = None  # of windows in z; as published where left out
     mask_invalid: bool = False
     uncertainty: bool = False
     memory_limit: int | None = None
@@ -156,6 +158,16 @@ def preview_prediction(
         return replace(preview, problem=readable_error(error, "the planning"))
 
 
+def fast_windows(card: "ModelCard | None") -> tuple[int, float] | None:
+    """Return the step in planes, and the overlap, of a model's fast windows, if any."""
+    try:
+        network = NetworkConfig.model_validate(card.network if card else {})
+    except ValidationError:  # of another version; the plan says so
+        return None
+    step = network.fast_step
+    return None if step is None else (step, 1 - step / network.depth)
+
+
 def is_made_as(layer: Any, state: FormState, ratio: float | None) -> bool:
     """Return whether one of our layers is what these choices give at this ratio."""
     run, model = run_of(layer), "" if state.card is None else state.card.id
@@ -169,6 +181,7 @@ def is_made_as(layer: Any, state: FormState, ratio: float | None) -> bool:
         state.simulate,
         state.voxel_size,
         state.tta,
+        state.overlap,
     )
 
 
@@ -229,6 +242,7 @@ def _request(
             precision=state.precision,
             truth={id_: one.name for id_, one in truth.items()},
             tta=state.tta,
+            overlap=state.overlap,
             mask_invalid=state.mask_invalid,
             uncertainty=state.uncertainty,
             memory_limit=state.memory_limit,
@@ -266,7 +280,8 @@ _CHANGES = {
     "device": "another device is chosen",
     "precision": "the precision has changed",
     **dict.fromkeys(
-        ("tta", "uncertainty", "memory_limit", "mask_invalid"), "an option has changed"
+        ("tta", "overlap", "uncertainty", "memory_limit", "mask_invalid"),
+        "an option has changed",
     ),
 }
 
