@@ -94,8 +94,8 @@ def import_model(
     file: Annotated[
         Path,
         Argument(
-            help="RepMode .p, SparseSSP .pth, pytorch_fnet .p, VisCy .ckpt, GVTNet folder, "
-            "a .safetensors, or the folder of a bundle."
+            help="RepMode .p, SparseSSP .pth, pytorch_fnet .p, VisCy .ckpt, a GVTNet's "
+            "folder, a .safetensors, or the folder of a bundle."
         ),
     ],
     id_: Id = None,
