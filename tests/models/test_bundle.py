@@ -3,11 +3,19 @@
 import json
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from bundled import MEMBERS, make, save_members
 from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.models.bundle import make_bundle
-from napari_sparsessp.models.bundle_file import BUNDLE_NAME, LARGEST_FILE
+from napari_sparsessp.models.bundle_file import (
+    BUNDLE_NAME,
+    LARGEST_FILE,
+    BundleFile,
+    Member,
+    read_bundle,
+)
 from napari_sparsessp.models.card import ModelCard, all_qualities, parse_card
 from napari_sparsessp.models.library import (
     IdTaken,
@@ -241,6 +249,38 @@ def test_what_is_no_file_of_a_bundle_is_one_line(bundle, text):
     (bundle / BUNDLE_NAME).write_bytes(text)
     with pytest.raises(ModelError, match="is damaged; get its folder again"):
         card_of(bundle)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+FIELDS = ("schema", "id", "name", "licence", "citation", "source", "members", "other")
+
+
+KEYS = st.sampled_from(FIELDS) | st.text(max_size=5)
+
+
+@given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=3))
+@example({"a\nb": 1})
+@settings(max_examples=40, deadline=None)
+def test_whatever_a_bundle_says_it_is_a_card_or_one_line(tmp_path_factory, changes):
+    folder = tmp_path_factory.mktemp("bundle")
+    member = Member(file="a.safetensors")
+    whole = BundleFile(id="x", name="X", members=(member,))
+    (folder / member.file).write_bytes(b"")
+    content = json.loads(whole.to_json()) | changes
+    (folder / BUNDLE_NAME).write_text(json.dumps(content), encoding="utf-8")
+    said = ""
+    try:
+        read_bundle(folder)
+    except ModelError as error:
+        said = str(error)
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize("kind", ["link", "folder"])

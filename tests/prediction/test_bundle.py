@@ -12,10 +12,12 @@ from napari_sparsessp.io.streaming import PredictionWriter
 from napari_sparsessp.models.bundle import make_bundle
 from napari_sparsessp.models.card import Range
 from napari_sparsessp.models.library import Bundle, load_model
+from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.domain_shift import check
 from napari_sparsessp.prediction.engine import (
     ArrayWriter,
     Finished,
+    Looking,
     PartDone,
     Planned,
     PredictionCancelled,
@@ -74,6 +76,32 @@ def test_its_numbers_are_those_of_each_member_alone(several, make_volume, more):
             np.testing.assert_array_equal(whole[name].array, alone[name].array)
         for name, scores in alone.report.structures.items():
             assert whole.report.structures[name] == scores
+
+
+def test_networks_that_look_at_the_whole_stack_look_once_for_each_member(
+    tmp_path, make_volume, own_models_folder
+):
+    """As all twelve GVTNets do, in tiles and in a file."""
+    widths = {"encoder_widths": (4, 8, 8), "decoder_widths": (4, 8)}
+    config = NetworkConfig(backbone="gvt", outputs=1, encoder_blocks=(1,) * 3, **widths)
+    paths = [
+        save_random(tmp_path / f"{name}.safetensors", config, structures=(name,))
+        for name in ("dna", "nucleolus")
+    ]
+    model, volume = (
+        load_model(make_bundle("gvt", "GVT", paths)),
+        make_volume((8, 30, 20)),
+    )
+    events = run(model, volume)
+    tiles = sum(isinstance(event, TileDone) for event in events)
+    assert sum(isinstance(event, Looking) for event in events) >= tiles > 2
+    whole = predict(model, volume, request=FP32).volume.array
+    store(model, volume, tmp_path / "out.ome.zarr", FP32, tiles // 2)
+    store(model, volume, tmp_path / "out.ome.zarr", FP32, resume=True)
+    np.testing.assert_array_equal(voxels(tmp_path / "out.ome.zarr"), whole)
+    for number, path in enumerate(paths):
+        alone = predict(load_model(path), volume, request=FP32).volume.array
+        np.testing.assert_array_equal(whole[number], alone[0])
 
 
 def test_it_is_one_run_with_one_report(several, make_volume):

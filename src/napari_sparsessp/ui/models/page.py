@@ -91,7 +91,7 @@ def quality_tables(card: ModelCard) -> list[QWidget]:
 
 
 def _rows_of(card: ModelCard, sizes: Sequence[int] = ()) -> list[tuple[str, str]]:
-    texts = [megabytes(size) for size in sizes]
+    texts = [megabytes(size).replace(" ", "\u00a0") for size in sizes]
     rows = [(title, _plain(text)) for title, text in card_rows(card, texts)]
     if count := len(card.training_images):
         seen = (
