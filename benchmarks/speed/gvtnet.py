@@ -145,9 +145,7 @@ def measure(options: argparse.Namespace) -> None:
         ratio = min(seconds["engine"]) / min(seconds["plain"])
         cpu = min(used["engine"]) / min(used["plain"])
         worst = np.abs(plain - engine).max() / plain.std()
-        print(
-            f"engine / plain: {ratio:.2f} ({cpu:.2f} of CPU), largest difference {worst:.1e} σ"
-        )
+        print(f"engine / plain: {ratio:.2f}, {cpu:.2f} of CPU; {worst:.1e} σ apart")
 
 
 def main() -> None:
@@ -163,8 +161,9 @@ def main() -> None:
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
 
-    import napari_sparsessp.networks  # noqa: F401 - sets the allocator up before torch
     import torch
+
+    import napari_sparsessp.networks  # noqa: F401 - sets the allocator up before torch
 
     torch.set_num_threads(options.threads)
     if options.peak_of:

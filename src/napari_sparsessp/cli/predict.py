@@ -14,6 +14,7 @@ from napari_sparsessp.cli.options import console_of, load_truth, request_of
 from napari_sparsessp.errors import InputError, OutputError, PredictionError
 from napari_sparsessp.prediction.engine import (
     Finished,
+    Looking,
     Planned,
     PredictionCancelled,
     Started,
@@ -206,6 +207,9 @@ def run_request(
                 place = f"predicting on {event.device}, {event.precision}"
                 tiles = console.progress(place, "tile")
                 tiles(event.done, plan.total_tiles)
+            elif isinstance(event, Looking):
+                look = console.progress("looking at the whole stack", "tile")
+                look(event.done, event.total)
             elif isinstance(event, TileDone):
                 tiles(event.done, event.total, _running_scores(event))
             elif isinstance(event, Finished):

@@ -35,8 +35,8 @@ class Footprint:
     given: float  # the input, as it comes and as the network sees it; float32
     # S · D, in the precision of the pass and, when they are handed on, in float32.
     results: float
-    # Of ``gvt``: channels of features that are there a few planes at a time besides, how
-    # many these are and of so many planes; what is computed while the next level is
+    # Of ``gvt``: channels of the features of which a few planes are there besides, how
+    # many these are, and their planes; what is computed on the next level
     moving: int = 0
     features: float = 0.0
     depth: int = 0
