@@ -368,7 +368,7 @@ class GVT(Network):
         shape = (1, kernel.shape[0], *x.shape[2:])
         begun = Planes(write, shape, like)
         unit = self.residual.planewise(begun, like)
-        result = new_stack(like, *shape[1:2], shape[2:])
+        result = new_stack(like, shape[1], shape[2:])
         for start, stop in begun.spans():
             unit(result[:, :, start:stop], start, stop)
         return result

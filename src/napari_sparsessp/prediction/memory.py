@@ -293,7 +293,8 @@ def tile_sizes(
     most = (USEFUL_CORE.get(device, USEFUL_CORE["cpu"]),) * 2
     fixed = network.sees_whole
     if whole_fields(network):
-        most, fixed = _rounded(shape[1:], network.stride), False
+        _, *sides = _rounded(shape, network.stride)
+        most, fixed = (sides[0], sides[1]), False
     elif fixed:
         # Its norms want windows of the size that they were trained with.
         halo = card.patch[1] // 4 - FADE
