@@ -22,7 +22,7 @@ WIDER = {"condnet": 1.0, "tgnet": 1.0, "tsn": 1.0}
 MOVING = 6
 """Features of which ``gvt`` has a few planes at the same time."""
 
-CARRIED = 5
+CARRIED = 3
 """Planes of each besides `PLANES_BYTES`: those that the next ones need."""
 
 
