@@ -15,6 +15,7 @@ from napari_sparsessp.errors import InputError, OutputError, PredictionError
 from napari_sparsessp.models.card import made_for
 from napari_sparsessp.prediction.engine import (
     Finished,
+    Looking,
     Planned,
     PredictionCancelled,
     Started,
@@ -209,6 +210,9 @@ def run_request(
                 place = f"predicting on {event.device}, {event.precision}"
                 tiles = console.progress(place, "tile")
                 tiles(event.done, plan.total_tiles)
+            elif isinstance(event, Looking):
+                look = console.progress("looking at the whole stack", "tile")
+                look(event.done, event.total)
             elif isinstance(event, TileDone):
                 tiles(event.done, event.total, _running_scores(event))
             elif isinstance(event, Finished):

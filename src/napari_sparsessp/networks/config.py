@@ -238,7 +238,7 @@ class Padding:
         return first, length + more + first
 
 
-PLANES_BYTES = 64 * 2**20
+PLANES_BYTES = 48 * 2**20
 """Of the planes of a feature, about, that ``gvt`` computes in one go."""
 
 Count = Annotated[int, Field(ge=1, le=4096)]

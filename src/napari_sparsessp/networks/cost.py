@@ -26,7 +26,7 @@ WIDER = {"condnet": 1.0, "tgnet": 1.0, "tsn": 1.0}
 MOVING = 6
 """Features of which ``gvt`` has a few planes at the same time."""
 
-CARRIED = 8
+CARRIED = 3
 """Planes of each besides `PLANES_BYTES`: those that the next ones need."""
 
 
@@ -39,9 +39,12 @@ class Footprint:
     given: float  # the input, as it comes and as the network sees it; float32
     # S · D, in the precision of the pass and, when they are handed on, in float32.
     results: float
-    # Channels of features that are there a few planes at a time besides, of so many
+    # Of ``gvt``: channels of the features of which a few planes are there besides, how
+    # many these are, and their planes; what is computed on the next level
     moving: int = 0
+    features: float = 0.0
     depth: int = 0
+    coarser: float = 0.0
 
     def bytes_of(self, pixels: int, precision: str = "fp32", copies: int = 1) -> int:
         """Bytes at the peak, weights left aside.
@@ -53,10 +56,16 @@ class Footprint:
         # What an autocast pass casts of its input is alive too.
         given = self.given * (4 if size == 4 else 6)
         after = (self.kept + self.results) * size + 4 * copies * self.results
-        plane = self.moving * size * pixels
-        moving = min(self.depth * plane, PLANES_BYTES + CARRIED * plane)
-        now = self.computed * size * pixels + MOVING * moving
+        now = self.computed * size * pixels + self._moving(size * pixels, 1)
+        coarser = self.coarser * size * pixels + self._moving(size * pixels, 2)
+        now = max(now, coarser)
         return int(max(now, pixels * after) + pixels * given)
+
+    def _moving(self, plane: float, halved: int) -> float:
+        """Bytes of planes at a time, at full or half resolution."""
+        plane *= self.moving / halved
+        few = PLANES_BYTES + CARRIED * plane
+        return self.features * min(self.depth // halved * plane, few)
 
 
 def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
@@ -66,11 +75,15 @@ def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
     if config.conditions_units and config.task_where == "input":
         given += config.outputs * config.planes
     if config.backbone == "gvt":
-        # Skips, and the two features of a coarser level while the finest is decoded.
         sides = _spread(config.encoder_widths, config.level_depths(config.depth), True)
-        most = sum(sides) + 2 * sides[1] + results
-        first = config.encoder_widths[0]
-        return Footprint(most, sum(sides), given, results, first, config.depth)
+        coarser = sum(sides) + sum(sides[1:3])
+        moving, kept = config.encoder_widths[0], sum(sides[:2])
+        # The head makes three planes of each output, and their sums.
+        features = max(MOVING, MOVING - 1 + 5 * outputs / moving)
+        return Footprint(
+            *(kept + results, kept, given, results),
+            *(moving, features, config.depth, coarser),
+        )
     stages_of = {"slim": _slim, **dict.fromkeys(UNEXT, _unext)}
     stages, kept = stages_of.get(config.backbone, _unet)(config, results)
     return Footprint(max(stages), kept, given, results)

@@ -273,12 +273,16 @@ class Attention(nn.Module):
         return x + self.out(attended.unflatten(2, query.shape[2:]))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Features:
-    """Encoder output: skips from full resolution down, and the bottleneck."""
+    """Encoder output: skips from full resolution down, and what lies below the last.
 
-    skips: tuple[torch.Tensor, ...]
-    bottom: torch.Tensor
+    That is the bottleneck at first. A prediction a few planes at a time replaces skips
+    by what it decodes with them, all but the finest: their memory is wanted.
+    """
+
+    skips: list[torch.Tensor]
+    below: torch.Tensor
 
 
 class GVT(Network):
@@ -301,7 +305,7 @@ class GVT(Network):
     def encode(self, x: torch.Tensor, sums: AttentionSums | None = None) -> Features:
         """As of every network; `sums` are those of the stack that x is a tile of."""
         *skips, bottom = self._levels(self.view(x))
-        return Features(tuple(skips), self.attention(bottom, sums))
+        return Features(skips, self.attention(bottom, sums))
 
     def whole_sums(
         self, x: torch.Tensor, inside: torch.Tensor | None = None
@@ -317,7 +321,7 @@ class GVT(Network):
         self, features: Features, structures: Sequence[int] | None = None
     ) -> torch.Tensor:
         rows = self.wanted(structures)
-        x = features.bottom
+        x = features.below
         if self._planewise(x):
             return self._decode_planewise(features, rows)
         for level in range(len(self.ups) - 1, -1, -1):
@@ -364,25 +368,30 @@ class GVT(Network):
         shape = (1, kernel.shape[0], *x.shape[2:])
         begun = Planes(write, shape, like)
         unit = self.residual.planewise(begun, like)
-        result = new_stack(like, *shape[1:2], shape[2:])
+        result = new_stack(like, shape[1], shape[2:])
         for start, stop in begun.spans():
             unit(result[:, :, start:stop], start, stop)
         return result
 
     def _decode_planewise(self, features: Features, rows: list[int]) -> torch.Tensor:
-        x = features.bottom
-        for level in range(len(self.ups) - 1, -1, -1):
-            skip, up, unit = features.skips[level], self.ups[level], self.decoder[level]
-            assert isinstance(up, Up)
-            assert isinstance(unit, Residual)
-            enlarged = Planes(up.planewise(x, skip), skip.shape, skip)
-            write = unit.planewise(enlarged, skip)
-            if not level:
-                return self._predicted(write, skip, rows)
-            x = new_stack(skip, skip.shape[1], skip.shape[2:])
-            for start, stop in enlarged.spans():
+        skips = features.skips
+        while len(skips) > 1:
+            planes, write = self._decoded(features)
+            x = new_stack(skips[-1], planes.shape[1], planes.shape[2:])
+            for start, stop in planes.spans():
                 write(x[:, :, start:stop], start, stop)
-        raise AssertionError("there is no level")
+            del planes, write, skips[-1]
+            features.below = x
+        return self._predicted(self._decoded(features)[1], skips[0], rows)
+
+    def _decoded(self, features: Features) -> tuple[Planes, Write]:
+        """Return the planes that a level of the decoder makes, and what writes them."""
+        level = len(features.skips) - 1
+        skip, up, unit = features.skips[-1], self.ups[level], self.decoder[level]
+        assert isinstance(up, Up)
+        assert isinstance(unit, Residual)
+        planes = Planes(up.planewise(features.below, skip), skip.shape, skip)
+        return planes, unit.planewise(planes, skip)
 
     def _predicted(
         self, write: Write, skip: torch.Tensor, rows: list[int]

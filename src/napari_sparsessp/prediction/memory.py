@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
@@ -33,6 +34,13 @@ MOST_OF_FREE = 0.9
 SCRATCH = 1.2
 """Work space of convolutions, and what the allocator cannot fill, by measurement:
 ``benchmarks.speed.memory``."""
+
+MOST_PARTS = 33
+"""Of an axis, where any size of tiles gives the same numbers."""
+
+PLANEWISE_SCRATCH = 1.05
+"""Of a network that computes a few planes at a time, into memory of its own:
+``benchmarks.speed.gvtnet``."""
 
 SCRATCH_BYTES = 48 * MIB
 
@@ -207,8 +215,10 @@ def activation_bytes(
 ) -> int:
     """Peak of one pass over (H × W) pixels, without weights; never below the real."""
     copies = TURNED_COPIES if turned else 1
-    features = pass_footprint(config, outputs).bytes_of(pixels, precision, copies)
-    return int(SCRATCH * features) + SCRATCH_BYTES
+    footprint = pass_footprint(config, outputs)
+    features = footprint.bytes_of(pixels, precision, copies)
+    scratch = PLANEWISE_SCRATCH if footprint.moving else SCRATCH
+    return int(scratch * features) + SCRATCH_BYTES
 
 
 def merged_bytes(config: NetworkConfig) -> int:
@@ -293,7 +303,8 @@ def tile_sizes(
     most = (USEFUL_CORE.get(device, USEFUL_CORE["cpu"]),) * 2
     fixed = network.sees_whole
     if whole_fields(network):
-        most, fixed = _rounded(shape[1:], network.stride), False
+        _, *sides = _rounded(shape, network.stride)
+        most, fixed = (sides[0], sides[1]), False
     elif fixed:
         # Its norms want windows of the size that they were trained with.
         halo = card.patch[1] // 4 - FADE
@@ -324,31 +335,46 @@ def _whole_stacks(
 
     All at once has no halo.
     """
-    padding, whole = network.padding, _rounded(shape, network.stride)
-    asked = whole if request.tile is None else request.tile
-    largest = tuple(map(min, whole, _rounded(asked, network.stride)))
-    sides = [side for side in SIDES if side < max(largest)]
-    works: dict[TileSize, int] = {}
-    for depth in (largest[0], *(side for side in sides if side < largest[0])):
-        for side in (max(largest), *sides):
-            size = TileSize(
-                network.depth,
-                (min(side, largest[1]), min(side, largest[2])),
-                network.stride,
-                halo=network.reach,
-                core_depth=depth,
-            )
-            works[size] = math.prod(
-                sum(stop - start for start, stop in reads)
-                for reads in (
-                    [read for read, _ in depth_cuts(shape[0], size, padding)],
-                    *(
-                        [cut.read for cut in lateral_cuts(*axis, padding=padding)]
-                        for axis in ((shape[1], size, 0), (shape[2], size, 1))
-                    ),
-                )
-            )
-    yield from sorted(works, key=works.__getitem__)
+    padding, stride = network.padding, network.stride
+    whole = _rounded(shape, stride)
+    asked = whole if request.tile is None else _rounded(request.tile, stride)
+    largest = tuple(map(min, whole, asked))
+
+    def sized(core: tuple[int, ...]) -> TileSize:
+        return TileSize(
+            network.depth,
+            (core[1], core[2]),
+            stride,
+            halo=network.reach,
+            core_depth=core[0],
+        )
+
+    @cache
+    def voxels_read(axis: int, core: int) -> int:
+        """Along one axis, in all tiles."""
+        size = sized((core, core, core))
+        if not axis:
+            cuts = depth_cuts(shape[0], size, padding)
+            return sum(read[1] - read[0] for read, _ in cuts)
+        fields = lateral_cuts(shape[axis], size, axis - 1, padding=padding)
+        return sum(cut.read[1] - cut.read[0] for cut in fields)
+
+    cores = {
+        (depth, min(side, largest[1]), min(side, largest[2]))
+        for depth in _parts(largest[0], stride)
+        for side in _parts(max(largest[1:]), stride)
+    }
+
+    def work(core: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+        voxels = math.prod(voxels_read(axis, one) for axis, one in enumerate(core))
+        return voxels, tuple(-one for one in core)
+
+    yield from map(sized, sorted(cores, key=work))
+
+
+def _parts(length: int, stride: int) -> set[int]:
+    """Lengths of as many equal parts as are sensible, in whole strides."""
+    return {-(-length // count // stride) * stride for count in range(1, MOST_PARTS)}
 
 
 def _rounded(sizes: Iterable[int], stride: int) -> tuple[int, ...]:

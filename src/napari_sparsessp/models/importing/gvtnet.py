@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from napari_sparsessp.models.importing.tensorflow import (
     read_tensors,
 )
 from napari_sparsessp.structures import CATALOGUE, structure_id
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = "GVTNet"
 FIRST, LAST = "first_convolution/kernel", "output_convolution/kernel"
@@ -155,7 +159,7 @@ def _layer(ours: str, theirs: str) -> dict[str, str]:
     return {f"{ours}.weight": f"{theirs}/kernel", f"{ours}.bias": f"{theirs}/bias"}
 
 
-def _as_torch(tensors: Mapping[str, np.ndarray]) -> dict[str, object]:
+def _as_torch(tensors: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """Turn kernels (z, y, x, in, out) round; transposed ones are (z, y, x, out, in)."""
     import torch
 
