@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lanes import sample
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.config import (
+from napari_sparsessp.networks.families import (
     CONDITIONINGS,
     FAMILIES,
     MAPPINGS,

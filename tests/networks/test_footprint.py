@@ -16,8 +16,8 @@ from lanes import EXHAUSTIVE
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.config import BACKBONES_2D, CONDITIONINGS
 from napari_sparsessp.networks.cost import pass_footprint, weight_bytes
+from napari_sparsessp.networks.families import BACKBONES_2D, CONDITIONINGS
 
 SHIPPED = ("colony-3to2d", "colony-2d", "colony-2to3d", "colony-3d", "hipsc-dna")
 

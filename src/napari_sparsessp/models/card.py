@@ -216,7 +216,7 @@ class ModelCard(BaseModel):
 
 def network_fields(config: NetworkConfig) -> dict[str, Any]:
     """Return the fields of `ModelCard` that follow from a network's configuration."""
-    from napari_sparsessp.networks.config import UNEXT, UNEXT_FIELDS
+    from napari_sparsessp.networks.families import UNEXT, UNEXT_FIELDS
 
     same = {name: getattr(config, name) for name in _SAME_IN_THE_NETWORK}
     # Versions before these fields read the cards of all other networks.

@@ -4,7 +4,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.networks.config import UNEXT, NetworkConfig
+from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.families import UNEXT
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks.network import Network

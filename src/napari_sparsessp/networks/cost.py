@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from napari_sparsessp.networks import build_network
 from napari_sparsessp.networks.backbone_specs import BACKBONES
-from napari_sparsessp.networks.config import UNEXT, NetworkConfig
+from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.families import UNEXT
 
 VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Of a value that is computed with."""
