@@ -1,6 +1,6 @@
-"""Describe a network: which combinations exist, their shape, and the 2D backbones.
+"""Describe a network: which combinations exist, and their shape.
 
-One table of families, one list of rules, one error. Needs no torch.
+One table of families (`families`), one list of rules, one error. Needs no torch.
 """
 
 from collections.abc import Mapping
