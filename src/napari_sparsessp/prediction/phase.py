@@ -1,0 +1,525 @@
+"""Phase from a bright-field stack: inversion of the weak object's transfer function.
+
+Bright-field shows a transparent cell by what defocus does to it. To first order the
+stack is the object's phase under a transfer function that follows from the optics
+(Streibl 1985, doi 10.1364/JOSAA.2.000121; Soto, Rodrigo & Alieva 2017, doi
+10.1364/OE.25.015699), and Tikhonov's filter inverts it. Sizes and edges of pupils,
+windows and padding are those of waveorder, because published networks were trained
+with its phase.
+
+Frequencies f are in cycles/µm, k = index / wavelength, γ = √(k² − f²). With the pupils
+S of the condenser and P of the objective, at height z::
+
+    K = P exp(2πi z γ)        G = −i/(4π) P exp(2πi z γ) / γ
+    R = 2 Re(conj(F[S P K]) F[P G]), back to frequencies
+    T = F_z[hann(z) R] dz / Σ S P²
+    phase = F⁻¹[F[I / mean(I) − 1] conj(T) / (|T|² + strength)]
+
+R is real, even in y and x and odd in z: a quarter of the frequencies at positive
+heights is all of it, and is what is kept.
+"""
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.tasks import Progress, no_progress, part_of
+
+if TYPE_CHECKING:
+    import torch
+
+PADDING = 5
+"""Planes that are reflected at either end of the stack."""
+
+SOFT_EDGE = 4.0
+"""Steepness of the condenser's edge, over the grid's step in frequency."""
+
+STEEP_EDGE = 1e4
+"""Steepness of the objective's edge in µm: no pixel is on it."""
+
+KEPT_BYTES = 128 * 2**20
+"""Transfer functions that are kept, together."""
+
+SPECTRUM_BYTES = 256 * 2**20
+"""Spectrum of a tile, at most; a larger field is cut."""
+
+WORK_BYTES = 512 * 2**20
+"""All that a reconstruction takes besides its result, at most."""
+
+BLOCK = 2**21
+"""Numbers that are worked on at once."""
+
+MOST_PLANES = 2000
+"""Planes, interpolated ones with them. More come from a step in another unit."""
+
+Box = tuple[slice, slice]
+ReadPlane = Callable[[int, slice, slice], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Optics:
+    """The microscope that a bright-field stack comes from.
+
+    InputError: such optics cannot be.
+    """
+
+    na: float  # Numerical aperture of the objective
+    na_condenser: float  # As wide as its diaphragm was open
+    wavelength: float  # Of the light in µm
+    index: float  # Refractive index of the immersion medium
+    planes_downwards: bool = False  # Plane 0 is the farthest from the objective
+    regularisation: float = 1e-2  # Strength: more is smoother
+
+    def __post_init__(self) -> None:
+        """Check that light can pass."""
+        if not self.na < self.index:
+            raise InputError(
+                f"NA {self.na:g} does not fit a refractive index of {self.index:g}, "
+                "which it has to stay below; give the immersion's index (air 1, water "
+                "1.33, oil 1.515)"
+            )
+        if not self.na_condenser <= self.na:
+            raise InputError(
+                f"the condenser's NA {self.na_condenser:g} is above the objective's "
+                f"{self.na:g}, where bright-field shows no phase; give the NA that its "
+                "diaphragm was closed to, often half of the objective's"
+            )
+
+    @property
+    def largest_step(self) -> float:
+        """Step in z, µm, from which on planes miss what the objective resolves."""
+        k, edge = self.index / self.wavelength, self.na / self.wavelength
+        return 1 / (2 * (k - math.sqrt(k**2 - edge**2)))
+
+    @property
+    def largest_pixel(self) -> float:
+        """Pixel, µm, from which on the image misses what the optics resolve."""
+        return self.wavelength / (2 * (self.na + self.na_condenser))
+
+
+@dataclass(frozen=True)
+class Heights:
+    """Measured planes on an even grid in z, and the way there and back.
+
+    Interpolation where planes are too far apart, and reflection at both ends.
+    """
+
+    step: float  # µm
+    up: np.ndarray  # (padded, n) weights of the measured planes
+    down: np.ndarray  # (n, padded) weights of the even ones
+    interpolated: bool
+
+    @classmethod
+    def of(cls, heights: Sequence[float], optics: Optics) -> "Heights":
+        """Lay planes at these ascending heights, µm, on a grid that is fine enough."""
+        z = np.asarray(heights, float) - heights[0]
+        if len(z) < 3:
+            raise InputError(
+                f"{len(z)} plane{'s' * (len(z) > 1)} cannot give phase, which shows in "
+                "how the image changes through focus; give at least three"
+            )
+        gaps = np.diff(z)
+        even = np.ptp(gaps) <= 1e-3 * gaps.mean()
+        coarse = float(gaps.mean() if even else gaps.min())
+        # A step that is the largest but for rounding is fine enough.
+        finer = math.ceil(coarse / optics.largest_step - 1e-6)
+        step = coarse / max(finer, 1)
+        count = round(float(z[-1]) / step) + 1
+        if count > MOST_PLANES:
+            raise InputError(
+                f"planes {gaps.max():.3g} µm apart would need {count} in between for "
+                "phase; correct the z step of the voxel size"
+            )
+        inner = _linear(z / step, count)  # (n, count)
+        back = _linear(np.arange(count) * step, len(z), z)
+        padded = np.pad(np.arange(count), PADDING, mode="symmetric")
+        down = np.pad(inner, ((0, 0), (PADDING, PADDING)))
+        return cls(step, back[padded], down, count != len(z) or not even)
+
+
+def _linear(places: np.ndarray, count: int, at: np.ndarray | None = None) -> np.ndarray:
+    """Weights (places, count) of linear interpolation between `at`, or 0 to count − 1."""
+    at = np.arange(count) if at is None else at
+    rows = [np.interp(places, at, column) for column in np.eye(count)]
+    weights = np.stack(rows, axis=1)
+    weights[np.abs(weights) < 1e-6] = 0
+    return weights.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A rectangle of pixels and the frequencies of it that optics let through."""
+
+    shape: tuple[int, int]
+    pixel: tuple[float, float]  # µm
+    planes: int  # Padded ones
+    step: float  # µm between them
+
+    def kept(self, optics: Optics) -> tuple[int, int]:
+        """Frequencies from 0 on along y and x beyond which nothing passes."""
+        k, apart = optics.index / optics.wavelength, 1 / (self.shape[1] * self.pixel[1])
+        edge = math.sqrt(k**2 - (optics.na_condenser / optics.wavelength) ** 2)
+        # Where the soft edge has fallen to one in a million.
+        edge = max(0.0, edge - 14 * apart / SOFT_EDGE)
+        most = optics.na / optics.wavelength + math.sqrt(k**2 - edge**2)
+        y, x = (
+            min(size // 2, math.ceil(most * size * pixel)) + 1
+            for size, pixel in zip(self.shape, self.pixel, strict=True)
+        )
+        return y, x
+
+
+class _Cache:
+    """The transfer functions that were used last, within bounds."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Any, torch.Tensor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any, make: Callable[[], "torch.Tensor"]) -> "torch.Tensor":
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > 2 or self._bytes() > KEPT_BYTES:
+                self._kept.popitem(last=False)
+        return made
+
+    def _bytes(self) -> int:
+        return sum(one.nbytes for one in self._kept.values())
+
+
+_cache = _Cache()
+
+
+def _response(
+    field: _Field, optics: Optics, device: str, progress: Progress
+) -> "torch.Tensor":
+    """R at heights of 1 … planes // 2 steps, (heights, ky, kx) from frequency 0 on."""
+    # Neither matters for it.
+    optics = replace(optics, planes_downwards=False, regularisation=0.0)
+    key = field, optics, device
+    return _cache.get(key, lambda: _make_response(field, optics, device, progress))
+
+
+def _make_response(
+    field: _Field, optics: Optics, device: str, progress: Progress
+) -> "torch.Tensor":
+    import torch
+
+    finer = [math.ceil(one / optics.largest_pixel) for one in field.pixel]
+    size = [n * factor for n, factor in zip(field.shape, finer, strict=True)]
+    k = optics.index / optics.wavelength
+    y, x = (
+        torch.arange(n // 2 + 1, dtype=torch.float64, device=device) / (m * pixel)
+        for n, m, pixel in zip(size, field.shape, field.pixel, strict=True)
+    )
+    squared = y[:, None] ** 2 + x**2
+    gamma = (k**2 - squared).clamp_min(0).sqrt()
+    rim = optics.na / optics.wavelength
+    pupil = torch.sigmoid(STEEP_EDGE * (rim - squared.sqrt()))
+    edge = math.sqrt(k**2 - (optics.na_condenser / optics.wavelength) ** 2)
+    apart = 1 / (field.shape[1] * field.pixel[1])
+    source = torch.sigmoid(SOFT_EDGE / apart * (gamma - edge)) * (squared <= k**2)
+    inside = slice(0, int((y <= rim).sum()) + 1), slice(0, int((x <= rim).sum()) + 1)
+    lit = (source * pupil**2)[inside]
+    passed = (pupil**2 / (4 * math.pi * (gamma + 1 - pupil)))[inside]
+    gamma, (ky, kx) = gamma[inside], field.kept(optics)
+    count = field.planes // 2
+    result = torch.empty((count, ky, kx), dtype=torch.float32, device=device)
+    scale = 2 * field.step / (math.prod(size) * _even_transform(lit[None], size)[0, 0, 0])
+    at_once = max(1, BLOCK // (size[0] * size[1]))
+    for start in range(0, count, at_once):
+        progress(start, count, "transfer function")
+        stop = min(start + at_once, count)
+        z = torch.arange(start + 1, stop + 1, device=device)[:, None, None] * field.step
+        angle = torch.remainder(z * gamma, 1).float() * (2 * math.pi)
+        wave = angle.cos(), angle.sin()
+        (lit_re, lit_im), (green_re, green_im) = (
+            [_even_transform(part.float() * one, size) for one in wave]
+            for part in (lit, passed)
+        )
+        both = lit_re.mul_(green_im).sub_(lit_im.mul_(green_re))
+        result[start:stop] = _even_transform(both, size)[:, :ky, :kx] * scale
+    return result
+
+
+def _even_transform(half: "torch.Tensor", size: Sequence[int]) -> "torch.Tensor":
+    """Fourier transform of real planes that are even in y and x: a quarter to a quarter.
+
+    Of (…, y, x) from 0 on, beyond which all is 0, over `size` points.
+    """
+    from torch.fft import irfft
+
+    height, width = size
+    half = irfft(half, width, dim=-1, norm="forward")[..., : width // 2 + 1]
+    return irfft(half, height, dim=-2, norm="forward")[..., : height // 2 + 1, :]
+
+
+def _filter(response: "torch.Tensor", planes: int, optics: Optics) -> "torch.Tensor":
+    """Tikhonov's filter conj(T) / (|T|² + strength) of a part of `_response`."""
+    import torch
+
+    device = response.device
+    place = torch.arange(planes, device=device)
+    height = torch.where(place < planes - planes // 2, place, place - planes)
+    window = torch.hann_window(planes, periodic=False, device=device)
+    window = window[height + planes // 2]
+    if optics.planes_downwards:
+        # Reversed as waveorder reverses its list, whose middle then moves by one plane.
+        height = -1 - height
+    weight = torch.where(height.abs() <= len(response), window * height.sign(), 0.0)
+    rows = (height.abs() - 1).clamp(0, len(response) - 1)
+    along_z = response[rows] * weight[:, None, None]
+    transfer = torch.fft.fft(along_z, dim=0)
+    return transfer.conj() / (transfer.abs().square() + optics.regularisation)
+
+
+def reconstruct_phase(
+    planes: np.ndarray,
+    voxel_size: tuple[float, float, float],
+    optics: Optics,
+    *,
+    device: str = "cpu",
+    progress: Progress = no_progress,
+) -> np.ndarray:
+    """Return the phase of a bright-field stack, in cycles per voxel.
+
+    Parameters
+    ----------
+    planes
+        (D, H, W) finite intensities, at least three planes through focus.
+    voxel_size
+        (z, y, x) in µm.
+
+    Returns
+    -------
+    float32 (D, H, W); more is denser than the medium.
+
+    Raises
+    ------
+    InputError
+        There are too few planes, or they have no brightness.
+    """
+    heights = Heights.of(np.arange(len(planes)) * voxel_size[0], optics)
+    levels = planes.mean((1, 2), dtype=np.float64)
+    job = Reconstruction(planes.shape, voxel_size[1:], heights, optics, levels, device)
+    result = np.empty(planes.shape, np.float32)
+    job.run(lambda plane, y, x: planes[plane, y, x], result, progress)
+    return result
+
+
+class Reconstruction:
+    """Phase of one stack, tile by tile in y and x.
+
+    A field that fits is one tile and wraps around at its edges, as Fourier transforms
+    do; tiles of a larger one overlap by the reach of the transfer function, around the
+    edges too.
+
+    Parameters
+    ----------
+    shape
+        (n, H, W) of the measured planes.
+    pixel
+        (y, x) in µm.
+    levels
+        (n,) mean of each plane.
+    most
+        Bytes of a tile's spectrum.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        pixel: tuple[float, float],
+        heights: Heights,
+        optics: Optics,
+        levels: np.ndarray,
+        device: str = "cpu",
+        most: int = SPECTRUM_BYTES,
+    ) -> None:
+        self.shape, self.pixel = shape, pixel
+        self.heights, self.optics, self.device = heights, optics, device
+        self._up, self._down = _taps(heights.up), _taps(heights.down)
+        self.mean = float(heights.up.astype(np.float64).mean(0) @ levels)
+        if not self.mean > 0:
+            raise InputError(
+                f"the mean brightness of the stack is {self.mean:.3g}, so that it is "
+                "no bright-field as a camera records it; choose the raw channel"
+            )
+        self.cores, self.size = self._cut(most)
+
+    def _cut(self, most: int) -> tuple[list[Box], tuple[int, int]]:
+        """Cut the field into cores, and say how large a tile around each is."""
+        height, width = self.shape[1:]
+        spectrum = self._spectrum_bytes((height, width))
+        if spectrum <= most:
+            return [(slice(0, height), slice(0, width))], (height, width)
+        y, x = (
+            math.ceil(reach(self.heights, self.optics) / pixel) for pixel in self.pixel
+        )
+        share = math.sqrt(most / spectrum)
+        # Square in µm: what is read twice is least.
+        side = share * math.sqrt(height * self.pixel[0] * width * self.pixel[1])
+        cores = [
+            max(1, min(n, max(round(side / pixel) - 2 * halo, halo)))
+            for n, pixel, halo in zip(
+                (height, width), self.pixel, (y, x), strict=True
+            )
+        ]
+        # As many as needed, as alike as they can be.
+        cores = [math.ceil(n / math.ceil(n / core)) for n, core in zip((height, width), cores, strict=True)]
+        size = tuple(
+            n if core + 2 * halo >= n else core + 2 * halo
+            for n, core, halo in zip((height, width), cores, (y, x), strict=True)
+        )
+        tiles = [
+            (slice(top, min(top + cores[0], height)), slice(left, min(left + cores[1], width)))
+            for top in range(0, height, cores[0])
+            for left in range(0, width, cores[1])
+        ]
+        return tiles, size
+
+    def _spectrum_bytes(self, shape: tuple[int, int]) -> int:
+        y, x = self._field(shape).kept(self.optics)
+        return 8 * self.shape[0] * min(shape[0], 2 * y - 1) * x
+
+    def _field(self, shape: tuple[int, int]) -> _Field:
+        return _Field(shape, self.pixel, len(self.heights.up), self.heights.step)
+
+    def run(
+        self, read: ReadPlane, result: np.ndarray, progress: Progress = no_progress
+    ) -> None:
+        """Fill `result` (n, H, W) float32 from what `read` returns of a plane."""
+        for number, core in enumerate(self.cores):
+            start, stop = number / len(self.cores), (number + 1) / len(self.cores)
+            self._tile(read, core, result, part_of(progress, start, stop))
+
+    def _tile(
+        self, read: ReadPlane, core: Box, result: np.ndarray, progress: Progress
+    ) -> None:
+        """Reconstruct a tile and keep its core."""
+        import torch
+
+        kept = self._field(self.size).kept(self.optics)
+        rows, columns = (
+            _around(part, size, whole)
+            for part, size, whole in zip(core, self.size, self.shape[1:], strict=True)
+        )
+        below = min(kept[0], (self.size[0] + 1) // 2) - 1  # rows of frequencies < 0
+        spectrum = torch.empty(
+            (self.shape[0], kept[0] + below, kept[1]),
+            dtype=torch.complex64,
+            device=self.device,
+        )
+        with torch.inference_mode():
+            for index, plane in enumerate(spectrum):
+                progress(0.4 * index / len(spectrum), None, "phase")
+                pixels = _wrapped(read, index, rows, columns, self.shape[1:])
+                values = torch.from_numpy(pixels).to(self.device)
+                full = torch.fft.rfft2(values.float() / self.mean - 1)
+                torch.cat(
+                    [
+                        full[: kept[0], : kept[1]],
+                        full[full.shape[0] - below :, : kept[1]],
+                    ],
+                    out=plane,
+                )
+            self._apply(spectrum, below, part_of(progress, 0.4, 0.7))
+            top, left = core[0].start - rows.start, core[1].start - columns.start
+            y = slice(top, top + core[0].stop - core[0].start)
+            x = slice(left, left + core[1].stop - core[1].start)
+            full = torch.zeros(
+                (self.size[0], self.size[1] // 2 + 1),
+                dtype=torch.complex64,
+                device=self.device,
+            )
+            for index, plane in enumerate(spectrum):
+                progress(0.7 + 0.3 * index / len(spectrum), None, "phase")
+                full[: kept[0], : kept[1]] = plane[: kept[0]]
+                full[full.shape[0] - below :, : kept[1]] = plane[kept[0] :]
+                values = torch.fft.irfft2(full, self.size)[y, x]
+                result[index][core] = values.cpu().numpy()
+
+    def _apply(self, spectrum: "torch.Tensor", below: int, progress: Progress) -> None:
+        """Filter a spectrum in place, some of its frequencies after the other."""
+        import torch
+
+        field = self._field(self.size)
+        response = _response(
+            field, self.optics, self.device, part_of(progress, 0.0, 0.8)
+        )
+        count, width = response.shape[1:]
+        at_once = max(1, BLOCK // (field.planes * width))
+        for start in range(0, count, at_once):
+            progress(0.8 + 0.2 * start / count)
+            stop = min(start + at_once, count)
+            ours = torch.arange(start, stop, device=spectrum.device)
+            # Frequencies below 0 in y have the response of those above.
+            mirrored = ours[(ours > 0) & (ours <= below)]
+            rows = torch.cat([ours, spectrum.shape[1] - mirrored])
+            inverse = _filter(response[:, start:stop], field.planes, self.optics)
+            inverse = inverse[:, torch.cat([ours, mirrored]) - start]
+            along_z = torch.fft.fft(_spread(self._up, spectrum[:, rows]), dim=0)
+            along_z = torch.fft.ifft(along_z.mul_(inverse), dim=0)
+            spectrum[:, rows] = _spread(self._down, along_z)
+
+
+def _taps(weights: np.ndarray) -> Any:
+    """Return an index where each row takes one plane as it is, else the weights."""
+    taken = weights.argmax(1)
+    alone = (weights == 1).any(1) & (np.count_nonzero(weights, axis=1) == 1)
+    return taken if alone.all() else weights
+
+
+def _spread(taps: np.ndarray, planes: "torch.Tensor") -> "torch.Tensor":
+    """Take or mix planes (n, …) by an index or by weights (m, n)."""
+    import torch
+
+    taps = torch.from_numpy(taps).to(planes.device)
+    if taps.ndim == 1:
+        return planes[taps]
+    return torch.tensordot(taps.to(planes.dtype), planes, 1)
+
+
+def _around(core: slice, size: int, whole: int) -> slice:
+    """Place `size` pixels around a core; they may go beyond the image's edges."""
+    if size == whole:
+        return slice(0, whole)
+    start = core.start - (size - (core.stop - core.start)) // 2
+    return slice(start, start + size)
+
+
+def _wrapped(
+    read: ReadPlane, plane: int, rows: slice, columns: slice, whole: Sequence[int]
+) -> np.ndarray:
+    """Read a rectangle of a plane, around the edges of the image where it leaves it."""
+    pieces = [
+        [read(plane, y, x) for x in _inside(columns, whole[1])]
+        for y in _inside(rows, whole[0])
+    ]
+    return np.block(pieces)
+
+
+def _inside(part: slice, whole: int) -> list[slice]:
+    """Cut a range that goes around an image's edges into ranges within it."""
+    ends = [part.start, *range(-whole, 2 * whole + 1, whole), part.stop]
+    ends = sorted(end for end in set(ends) if part.start <= end <= part.stop)
+    return [
+        slice(a % whole, a % whole + b - a) for a, b in zip(ends, ends[1:], strict=False)
+    ]
+
+
+def reach(heights: Heights, optics: Optics) -> float:
+    """Return how far in y and x, in µm, an object changes the phase of others."""
+    depth = len(heights.up) * heights.step
+    return depth / 2 * math.tan(math.asin(optics.na / optics.index))
