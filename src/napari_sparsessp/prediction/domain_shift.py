@@ -123,6 +123,7 @@ _SIDES: dict[tuple[str, bool], tuple[str, str, str]] = {
 _LOGARITHMS = ("coarse", "fine", "finest")
 
 _OTHER_LIGHT = {
+    "quantitative phase": ("quantitative", "qpi"),
     "phase contrast": ("phase", "ph1", "ph2", "ph3"),
     "DIC": ("dic", "nomarski", "dicii"),
     "fluorescence": ("fluorescence", "dapi", "hoechst", "gfp", "fitc", "cy3", "cy5",

@@ -24,6 +24,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,11 +47,11 @@ STEEP_EDGE = 1e4
 KEPT_BYTES = 128 * 2**20
 """Transfer functions that are kept, together."""
 
-SPECTRUM_BYTES = 256 * 2**20
-"""Spectrum of a tile, at most; a larger field is cut."""
+TILE_BYTES = 320 * 2**20
+"""A tile and its spectrum, at most; a larger field is cut."""
 
-WORK_BYTES = 512 * 2**20
-"""All that a reconstruction takes besides its result, at most."""
+WORK_BYTES = 128 * 2**20
+"""What is taken besides: transfer function, and the parts that are worked on."""
 
 BLOCK = 2**21
 """Numbers that are worked on at once."""
@@ -59,7 +60,7 @@ MOST_PLANES = 2000
 """Planes, interpolated ones with them. More come from a step in another unit."""
 
 Box = tuple[slice, slice]
-ReadPlane = Callable[[int, slice, slice], np.ndarray]
+Read = Callable[[slice, slice], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,14 @@ class Heights:
         down = np.pad(inner, ((0, 0), (PADDING, PADDING)))
         return cls(step, back[padded], down, count != len(z) or not even)
 
+    def mean_of(self, levels: np.ndarray, share: float | np.ndarray = 1.0) -> float:
+        """Mean of the padded stack, from that of a share of each plane's pixels."""
+        weights = self.up.mean(0, dtype=np.float64) * share
+        return float(weights @ levels / weights.sum())
+
 
 def _linear(places: np.ndarray, count: int, at: np.ndarray | None = None) -> np.ndarray:
-    """Weights (places, count) of linear interpolation between `at`, or 0 to count − 1."""
+    """Weights (places, count) of linear interpolation between `at` or whole numbers."""
     at = np.arange(count) if at is None else at
     rows = [np.interp(places, at, column) for column in np.eye(count)]
     weights = np.stack(rows, axis=1)
@@ -160,13 +166,16 @@ class _Field:
     pixel: tuple[float, float]  # µm
     planes: int  # Padded ones
     step: float  # µm between them
+    # µm of the whole image in x: the condenser's edge is that of its frequencies, also
+    # in a tile, which would not fit its neighbours otherwise
+    width: float
 
     def kept(self, optics: Optics) -> tuple[int, int]:
         """Frequencies from 0 on along y and x beyond which nothing passes."""
-        k, apart = optics.index / optics.wavelength, 1 / (self.shape[1] * self.pixel[1])
+        k = optics.index / optics.wavelength
         edge = math.sqrt(k**2 - (optics.na_condenser / optics.wavelength) ** 2)
         # Where the soft edge has fallen to one in a million.
-        edge = max(0.0, edge - 14 * apart / SOFT_EDGE)
+        edge = max(0.0, edge - 14 / (SOFT_EDGE * self.width))
         most = optics.na / optics.wavelength + math.sqrt(k**2 - edge**2)
         y, x = (
             min(size // 2, math.ceil(most * size * pixel)) + 1
@@ -228,15 +237,17 @@ def _make_response(
     rim = optics.na / optics.wavelength
     pupil = torch.sigmoid(STEEP_EDGE * (rim - squared.sqrt()))
     edge = math.sqrt(k**2 - (optics.na_condenser / optics.wavelength) ** 2)
-    apart = 1 / (field.shape[1] * field.pixel[1])
-    source = torch.sigmoid(SOFT_EDGE / apart * (gamma - edge)) * (squared <= k**2)
+    steep = SOFT_EDGE * field.width
+    source = torch.sigmoid(steep * (gamma - edge)) * (squared <= k**2)
     inside = slice(0, int((y <= rim).sum()) + 1), slice(0, int((x <= rim).sum()) + 1)
     lit = (source * pupil**2)[inside]
     passed = (pupil**2 / (4 * math.pi * (gamma + 1 - pupil)))[inside]
     gamma, (ky, kx) = gamma[inside], field.kept(optics)
     count = field.planes // 2
     result = torch.empty((count, ky, kx), dtype=torch.float32, device=device)
-    scale = 2 * field.step / (math.prod(size) * _even_transform(lit[None], size)[0, 0, 0])
+    scale = (
+        2 * field.step / (math.prod(size) * _even_transform(lit[None], size)[0, 0, 0])
+    )
     at_once = max(1, BLOCK // (size[0] * size[1]))
     for start in range(0, count, at_once):
         progress(start, count, "transfer function")
@@ -254,9 +265,9 @@ def _make_response(
 
 
 def _even_transform(half: "torch.Tensor", size: Sequence[int]) -> "torch.Tensor":
-    """Fourier transform of real planes that are even in y and x: a quarter to a quarter.
+    """Transform real planes, even in y and x over `size` points, a quarter for all.
 
-    Of (…, y, x) from 0 on, beyond which all is 0, over `size` points.
+    (…, y, x) from 0 on; all is 0 beyond what is given.
     """
     from torch.fft import irfft
 
@@ -311,10 +322,10 @@ def reconstruct_phase(
         There are too few planes, or they have no brightness.
     """
     heights = Heights.of(np.arange(len(planes)) * voxel_size[0], optics)
-    levels = planes.mean((1, 2), dtype=np.float64)
-    job = Reconstruction(planes.shape, voxel_size[1:], heights, optics, levels, device)
+    mean = heights.mean_of(planes.mean((1, 2), dtype=np.float64))
+    job = Reconstruction(planes.shape, voxel_size[1:], heights, optics)
     result = np.empty(planes.shape, np.float32)
-    job.run(lambda plane, y, x: planes[plane, y, x], result, progress)
+    job.run(lambda y, x: planes[:, y, x], result, mean, device, progress)
     return result
 
 
@@ -331,10 +342,10 @@ class Reconstruction:
         (n, H, W) of the measured planes.
     pixel
         (y, x) in µm.
-    levels
-        (n,) mean of each plane.
     most
-        Bytes of a tile's spectrum.
+        Bytes of a tile and its spectrum.
+    width
+        µm in x of the image that this is a part of; its own where left out.
     """
 
     def __init__(
@@ -343,152 +354,175 @@ class Reconstruction:
         pixel: tuple[float, float],
         heights: Heights,
         optics: Optics,
-        levels: np.ndarray,
-        device: str = "cpu",
-        most: int = SPECTRUM_BYTES,
+        *,
+        most: int = TILE_BYTES,
+        width: float | None = None,
     ) -> None:
-        self.shape, self.pixel = shape, pixel
-        self.heights, self.optics, self.device = heights, optics, device
+        self._shape, self._pixel = shape, pixel
+        self._width = width or shape[2] * pixel[1]
+        self._heights, self._optics = heights, optics
         self._up, self._down = _taps(heights.up), _taps(heights.down)
-        self.mean = float(heights.up.astype(np.float64).mean(0) @ levels)
-        if not self.mean > 0:
-            raise InputError(
-                f"the mean brightness of the stack is {self.mean:.3g}, so that it is "
-                "no bright-field as a camera records it; choose the raw channel"
-            )
         self.cores, self.size = self._cut(most)
 
     def _cut(self, most: int) -> tuple[list[Box], tuple[int, int]]:
         """Cut the field into cores, and say how large a tile around each is."""
-        height, width = self.shape[1:]
-        spectrum = self._spectrum_bytes((height, width))
-        if spectrum <= most:
-            return [(slice(0, height), slice(0, width))], (height, width)
-        y, x = (
-            math.ceil(reach(self.heights, self.optics) / pixel) for pixel in self.pixel
-        )
-        share = math.sqrt(most / spectrum)
-        # Square in µm: what is read twice is least.
-        side = share * math.sqrt(height * self.pixel[0] * width * self.pixel[1])
-        cores = [
-            max(1, min(n, max(round(side / pixel) - 2 * halo, halo)))
-            for n, pixel, halo in zip(
-                (height, width), self.pixel, (y, x), strict=True
-            )
-        ]
-        # As many as needed, as alike as they can be.
-        cores = [math.ceil(n / math.ceil(n / core)) for n, core in zip((height, width), cores, strict=True)]
-        size = tuple(
-            n if core + 2 * halo >= n else core + 2 * halo
-            for n, core, halo in zip((height, width), cores, (y, x), strict=True)
-        )
-        tiles = [
-            (slice(top, min(top + cores[0], height)), slice(left, min(left + cores[1], width)))
-            for top in range(0, height, cores[0])
-            for left in range(0, width, cores[1])
-        ]
-        return tiles, size
+        whole = self._shape[1:]
+        needed = self._tile_bytes(whole)
+        if needed <= most:
+            return [(slice(0, whole[0]), slice(0, whole[1]))], (whole[0], whole[1])
+        far = reach(self._heights, self._optics)
+        # Square in µm, which reads least twice.
+        area = math.prod(whole) * math.prod(self._pixel)
+        side = math.sqrt(area * most / needed)
+        sizes, parts = [], []
+        for n, pixel in zip(whole, self._pixel, strict=True):
+            halo = math.ceil(far / pixel)
+            core = min(n, max(round(side / pixel) - 2 * halo, halo))
+            core = math.ceil(n / math.ceil(n / core))  # As alike as they can be
+            sizes.append(min(n, core + 2 * halo))
+            parts.append([slice(k, min(k + core, n)) for k in range(0, n, core)])
+        return list(product(*parts)), (sizes[0], sizes[1])
 
-    def _spectrum_bytes(self, shape: tuple[int, int]) -> int:
-        y, x = self._field(shape).kept(self.optics)
-        return 8 * self.shape[0] * min(shape[0], 2 * y - 1) * x
+    def _tile_bytes(self, size: tuple[int, ...]) -> int:
+        y, x = self._field((size[0], size[1])).kept(self._optics)
+        spectrum = 8 * min(size[0], 2 * y - 1) * x
+        return self._shape[0] * (spectrum + 4 * math.prod(size))
 
-    def _field(self, shape: tuple[int, int]) -> _Field:
-        return _Field(shape, self.pixel, len(self.heights.up), self.heights.step)
+    @property
+    def work_bytes(self) -> int:
+        """All that it takes, about, besides its result."""
+        return WORK_BYTES + self._tile_bytes(self.size)
+
+    def _field(self, size: tuple[int, int]) -> _Field:
+        heights = self._heights
+        return _Field(size, self._pixel, len(heights.up), heights.step, self._width)
 
     def run(
-        self, read: ReadPlane, result: np.ndarray, progress: Progress = no_progress
+        self,
+        read: Read,
+        result: Sequence[np.ndarray] | np.ndarray,
+        mean: float,
+        device: str = "cpu",
+        progress: Progress = no_progress,
     ) -> None:
-        """Fill `result` (n, H, W) float32 from what `read` returns of a plane."""
+        """Fill `result`, n planes (H, W) of float32.
+
+        `read` returns the finite values (n, h, w) of a rectangle, `mean` is theirs.
+        """
+        if not mean > 0:
+            raise InputError(
+                f"the mean brightness of the stack is {mean:.3g}, so that it is no "
+                "bright-field as a camera records it; choose the raw channel"
+            )
         for number, core in enumerate(self.cores):
             start, stop = number / len(self.cores), (number + 1) / len(self.cores)
-            self._tile(read, core, result, part_of(progress, start, stop))
+            self._tile(read, core, result, mean, device, part_of(progress, start, stop))
 
     def _tile(
-        self, read: ReadPlane, core: Box, result: np.ndarray, progress: Progress
+        self,
+        read: Read,
+        core: Box,
+        result: Sequence[np.ndarray] | np.ndarray,
+        mean: float,
+        device: str,
+        progress: Progress,
     ) -> None:
         """Reconstruct a tile and keep its core."""
         import torch
 
-        kept = self._field(self.size).kept(self.optics)
-        rows, columns = (
-            _around(part, size, whole)
-            for part, size, whole in zip(core, self.size, self.shape[1:], strict=True)
+        size, place = self.size, []
+        for part, side, whole in zip(core, size, self._shape[1:], strict=True):
+            place.append(_around(part, side, whole))
+        y, x = (
+            slice(part.start - around.start, part.stop - around.start)
+            for part, around in zip(core, place, strict=True)
         )
-        below = min(kept[0], (self.size[0] + 1) // 2) - 1  # rows of frequencies < 0
-        spectrum = torch.empty(
-            (self.shape[0], kept[0] + below, kept[1]),
-            dtype=torch.complex64,
-            device=self.device,
-        )
+        kept = self._field(size).kept(self._optics)
+        below = min(kept[0] - 1, (size[0] - 1) // 2)  # Rows of frequencies below 0
+        progress(0.0, None, "phase")
+        block = _wrapped(read, place, self._shape[1:])
+        half, parts = (size[0], size[1] // 2 + 1), (kept[0], kept[1], below)
+        shape = len(block), kept[0] + below, kept[1]
         with torch.inference_mode():
-            for index, plane in enumerate(spectrum):
-                progress(0.4 * index / len(spectrum), None, "phase")
-                pixels = _wrapped(read, index, rows, columns, self.shape[1:])
-                values = torch.from_numpy(pixels).to(self.device)
-                full = torch.fft.rfft2(values.float() / self.mean - 1)
-                torch.cat(
-                    [
-                        full[: kept[0], : kept[1]],
-                        full[full.shape[0] - below :, : kept[1]],
-                    ],
-                    out=plane,
-                )
+            spectrum = torch.empty(shape, dtype=torch.complex64, device=device)
+            for index, plane in enumerate(block):
+                progress(0.1 + 0.3 * index / len(block), None, "phase")
+                values = torch.from_numpy(plane.astype(np.float32)).to(device)
+                full = torch.fft.rfft2(values / mean - 1)
+                _copy_kept(full, spectrum[index], parts)
+            del block
             self._apply(spectrum, below, part_of(progress, 0.4, 0.7))
-            top, left = core[0].start - rows.start, core[1].start - columns.start
-            y = slice(top, top + core[0].stop - core[0].start)
-            x = slice(left, left + core[1].stop - core[1].start)
-            full = torch.zeros(
-                (self.size[0], self.size[1] // 2 + 1),
-                dtype=torch.complex64,
-                device=self.device,
-            )
+            full = torch.zeros(half, dtype=torch.complex64, device=device)
             for index, plane in enumerate(spectrum):
                 progress(0.7 + 0.3 * index / len(spectrum), None, "phase")
-                full[: kept[0], : kept[1]] = plane[: kept[0]]
-                full[full.shape[0] - below :, : kept[1]] = plane[kept[0] :]
-                values = torch.fft.irfft2(full, self.size)[y, x]
+                _copy_kept(full, plane, parts, back=True)
+                values = torch.fft.irfft2(full, size)[y, x]
                 result[index][core] = values.cpu().numpy()
 
     def _apply(self, spectrum: "torch.Tensor", below: int, progress: Progress) -> None:
         """Filter a spectrum in place, some of its frequencies after the other."""
         import torch
 
-        field = self._field(self.size)
-        response = _response(
-            field, self.optics, self.device, part_of(progress, 0.0, 0.8)
-        )
+        field, device = self._field(self.size), str(spectrum.device)
+        response = _response(field, self._optics, device, part_of(progress, 0.0, 0.8))
         count, width = response.shape[1:]
         at_once = max(1, BLOCK // (field.planes * width))
         for start in range(0, count, at_once):
-            progress(0.8 + 0.2 * start / count)
+            progress(0.8 + 0.2 * start / count, None, "phase")
             stop = min(start + at_once, count)
-            ours = torch.arange(start, stop, device=spectrum.device)
+            ours = torch.arange(start, stop, device=device)
             # Frequencies below 0 in y have the response of those above.
             mirrored = ours[(ours > 0) & (ours <= below)]
             rows = torch.cat([ours, spectrum.shape[1] - mirrored])
-            inverse = _filter(response[:, start:stop], field.planes, self.optics)
+            inverse = _filter(response[:, start:stop], field.planes, self._optics)
             inverse = inverse[:, torch.cat([ours, mirrored]) - start]
             along_z = torch.fft.fft(_spread(self._up, spectrum[:, rows]), dim=0)
             along_z = torch.fft.ifft(along_z.mul_(inverse), dim=0)
             spectrum[:, rows] = _spread(self._down, along_z)
 
 
-def _taps(weights: np.ndarray) -> Any:
+def reach(heights: Heights, optics: Optics) -> float:
+    """Return how far in y and x, in µm, an object changes the phase of others.
+
+    As far as light at the objective's rim goes from the middle of the stack to its end.
+    """
+    depth = len(heights.up) * heights.step
+    return depth / 2 * math.tan(math.asin(optics.na / optics.index))
+
+
+def _copy_kept(
+    full: "torch.Tensor",
+    kept: "torch.Tensor",
+    parts: tuple[int, int, int],
+    *,
+    back: bool = False,
+) -> None:
+    """Copy the frequencies that pass from a plane's spectrum, or back into it."""
+    rows, columns, below = parts
+    pairs = [(full[:rows, :columns], kept[:rows])]
+    if below:
+        pairs.append((full[-below:, :columns], kept[rows:]))
+    for outer, inner in pairs:
+        if back:
+            outer.copy_(inner)
+        else:
+            inner.copy_(outer)
+
+
+def _taps(weights: np.ndarray) -> np.ndarray:
     """Return an index where each row takes one plane as it is, else the weights."""
-    taken = weights.argmax(1)
     alone = (weights == 1).any(1) & (np.count_nonzero(weights, axis=1) == 1)
-    return taken if alone.all() else weights
+    return weights.argmax(1) if alone.all() else weights
 
 
 def _spread(taps: np.ndarray, planes: "torch.Tensor") -> "torch.Tensor":
     """Take or mix planes (n, …) by an index or by weights (m, n)."""
     import torch
 
-    taps = torch.from_numpy(taps).to(planes.device)
-    if taps.ndim == 1:
-        return planes[taps]
-    return torch.tensordot(taps.to(planes.dtype), planes, 1)
+    by = torch.from_numpy(taps).to(planes.device)
+    if by.ndim == 1:
+        return planes[by]
+    return torch.tensordot(by.to(planes.dtype), planes, 1)
 
 
 def _around(core: slice, size: int, whole: int) -> slice:
@@ -499,27 +533,17 @@ def _around(core: slice, size: int, whole: int) -> slice:
     return slice(start, start + size)
 
 
-def _wrapped(
-    read: ReadPlane, plane: int, rows: slice, columns: slice, whole: Sequence[int]
-) -> np.ndarray:
-    """Read a rectangle of a plane, around the edges of the image where it leaves it."""
-    pieces = [
-        [read(plane, y, x) for x in _inside(columns, whole[1])]
-        for y in _inside(rows, whole[0])
-    ]
-    return np.block(pieces)
+def _wrapped(read: Read, place: Sequence[slice], whole: Sequence[int]) -> np.ndarray:
+    """Read a rectangle, around the edges of the image where it leaves it."""
+    rows, columns = (_inside(*one) for one in zip(place, whole, strict=True))
+    return np.block([[read(y, x) for x in columns] for y in rows])
 
 
 def _inside(part: slice, whole: int) -> list[slice]:
     """Cut a range that goes around an image's edges into ranges within it."""
-    ends = [part.start, *range(-whole, 2 * whole + 1, whole), part.stop]
-    ends = sorted(end for end in set(ends) if part.start <= end <= part.stop)
+    ends = [part.start, -whole, 0, whole, 2 * whole, part.stop]
+    ends = sorted({end for end in ends if part.start <= end <= part.stop})
     return [
-        slice(a % whole, a % whole + b - a) for a, b in zip(ends, ends[1:], strict=False)
+        slice(a % whole, a % whole + b - a)
+        for a, b in zip(ends, ends[1:], strict=False)
     ]
-
-
-def reach(heights: Heights, optics: Optics) -> float:
-    """Return how far in y and x, in µm, an object changes the phase of others."""
-    depth = len(heights.up) * heights.step
-    return depth / 2 * math.tan(math.asin(optics.na / optics.index))

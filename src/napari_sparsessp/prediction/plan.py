@@ -19,6 +19,12 @@ from napari_sparsessp.prediction.memory import (
     tile_notes,
     tile_sizes,
 )
+from napari_sparsessp.prediction.phase_stack import (
+    PhaseArray,
+    check_unused,
+    phase_volume,
+    wants_phase,
+)
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.sampling import Sampling, plan_sampling
 from napari_sparsessp.prediction.scoring import check_truth
@@ -133,6 +139,7 @@ def plan_prediction(
     volume = one_channel(volume, request.channel)
     structures, times = _structures(card, request), _times(volume, request.time)
     sampling = plan_sampling(card, volume, request)
+    volume, made = _reconstructed(card, volume, request, sampling)
     model_shape, grid = _grids(card, volume, request, sampling)
     channels = len(structures) * (1 + request.uncertainty)
     shape = (*(() if times is None else (len(times),)), channels, *grid.shape)
@@ -143,7 +150,8 @@ def plan_prediction(
     work = _workload(card, request, sampling, volume, model_shape, shape, len(checked))
     work = _on_device(work, request, stored)
     layout, memory = _cut(card, request, work, tile_size)
-    notes = [*sampling.warnings, *_notes(card, request, structures, model_shape[0])]
+    more = _notes(card, request, structures, model_shape[0])
+    notes = [*sampling.warnings, *made, *more]
     return Plan(
         request=request,
         card=card,
@@ -164,6 +172,22 @@ def plan_prediction(
         truth=checked,
         notes=(*notes, *aligned),
     )
+
+
+def _reconstructed(
+    card: ModelCard, volume: Volume, request: PredictionRequest, sampling: Sampling
+) -> tuple[Volume, list[str]]:
+    """Return the volume that is predicted from, and what there is to know of it."""
+    check_unused(request)
+    if request.reconstruct is None:
+        return volume, []
+    phase, notes = phase_volume(volume, request, sampling.view.planes)
+    if not wants_phase(card):
+        notes.append(
+            f"model {card.id} learned from {card.modality}, not from phase: what it "
+            "predicts from phase means nothing; leave the reconstruction out"
+        )
+    return phase, notes
 
 
 def _workload(
@@ -200,6 +224,7 @@ def _workload(
         structures=channels // (1 + request.uncertainty),
         channels=channels,
         turned=request.tta or request.uncertainty,
+        prepared=volume.array.bytes if isinstance(volume.array, PhaseArray) else 0,
         input_bytes=4 * planes * (height * width + math.prod(model_shape[1:])),
         output_bytes=held,
         resize=resize,
