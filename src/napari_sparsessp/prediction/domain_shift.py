@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_sparsessp.models.card import ModelCard, Range
 from napari_sparsessp.prediction.normalisation import padding_value, probes
+from napari_sparsessp.prediction.phase_stack import is_phase
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import inside
 from napari_sparsessp.resampling import resample_yx
@@ -225,7 +226,7 @@ def _pieces(volume: Volume, planes: list[int], plan: Plan) -> list[np.ndarray]:
 
 def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
     """Compare the channel's name with the model's modality."""
-    light = light_named(" ".join(volume.channel_names))
+    light = light_named(" ".join(volume.channel_names), card.modality)
     if light in ("", card.modality):
         return []
     return [
@@ -235,11 +236,16 @@ def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
     ]
 
 
-def light_named(name: str) -> str:
-    """Return how a channel was recorded, by its name; "" where that does not say."""
+def light_named(name: str, modality: str = "") -> str:
+    """Return how a channel was recorded, by its name; "" where that does not say.
+
+    A bare "phase" is what a model with this `modality` wants, if that is phase at all.
+    """
     words = set(re.findall("[a-z0-9]+", name.lower().replace("-", "")))
     lights = (light for light, known in _OTHER_LIGHT.items() if words & set(known))
-    return next(lights, "")
+    light = next(lights, "")
+    bare = "phase" in words and not words & {"contrast", "ph1", "ph2", "ph3"}
+    return modality if bare and is_phase(modality) else light
 
 
 def _recording(traits: dict[str, float]) -> list[str]:

@@ -121,7 +121,7 @@ class Heights:
     interpolated: bool
 
     @classmethod
-    def of(cls, heights: Sequence[float], optics: Optics) -> "Heights":
+    def of(cls, heights: "Sequence[float] | np.ndarray", optics: Optics) -> "Heights":
         """Lay planes at these ascending heights, µm, on a grid that is fine enough."""
         z = np.asarray(heights, float) - heights[0]
         if len(z) < 3:

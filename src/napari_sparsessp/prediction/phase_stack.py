@@ -26,7 +26,7 @@ from napari_sparsessp.prediction.normalisation import (
 from napari_sparsessp.prediction.phase import Heights, Optics, Reconstruction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress, part_of
-from napari_sparsessp.volume import Volume, even_step
+from napari_sparsessp.volume import Volume, as_float32, even_step
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -36,6 +36,9 @@ CHANNEL = "quantitative phase"
 
 NO_IMAGE = -1000.0
 """Phase of pixels that are padding; no object has it."""
+
+NEAR = 16
+"""Planes on each side that a look at one plane takes into account."""
 
 IN_MEMORY = 512 * 2**20
 """Bytes of phase that are held in memory; more goes to a temporary file."""
@@ -57,8 +60,8 @@ def optics_of(request: PredictionRequest) -> Optics:
     for name, (words, usual) in TYPICAL.items():
         if getattr(request, name) is None:
             raise InputError(
-                f"phase needs the {words} (typical: {usual}); give "
-                f"--{name.replace('_', '-')}"
+                f"phase needs the {words}, typically {usual}; give it "
+                f"(--{name.replace('_', '-')})"
             )
     fields = (*TYPICAL, "planes_downwards", "regularisation")
     return Optics(**{name: getattr(request, name) for name in fields})
@@ -76,7 +79,12 @@ def check_unused(request: PredictionRequest) -> None:
 
 def wants_phase(card: "ModelCard") -> bool:
     """Whether a model learned from quantitative phase, which is no phase contrast."""
-    words = card.modality.lower().replace("-", " ")
+    return is_phase(card.modality)
+
+
+def is_phase(modality: str) -> bool:
+    """Whether the words for a contrast mean quantitative phase."""
+    words = modality.lower().replace("-", " ")
     return "phase" in words and "phase contrast" not in words
 
 
@@ -108,6 +116,32 @@ def phase_volume(
             "planes, unlike any that networks have learned from; expect less"
         )
     return volume.with_(array=array, channel_names=(CHANNEL,)), notes
+
+
+def phase_of_crop(
+    volume: Volume,
+    optics: Optics,
+    voxel: tuple[float, float, float],
+    plane: int,
+    field: tuple[slice, slice],
+    progress: Progress = no_progress,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a plane of a crop of a stack (ZYX), as it is and as phase: (h, w) each.
+
+    Only a look: from some planes around it, and with the crop's edges joined.
+    """
+    first = max(0, plane - NEAR)
+    planes = range(first, min(plane + NEAR + 1, volume.shape[0]))
+    light = as_float32(volume.region(planes, *field))
+    good = np.isfinite(light)
+    mean = float(light[good].mean(dtype=np.float64)) if good.any() else 0.0
+    light = np.where(good, light, np.float32(mean))
+    heights = Heights.of([k * voxel[0] for k in planes], optics)
+    width = volume.shape[2] * voxel[2]
+    job = Reconstruction(light.shape, voxel[1:], heights, optics, width=width)
+    phase = np.empty_like(light)
+    job.run(lambda y, x: light[:, y, x], phase, mean, progress=progress)
+    return light[plane - first], phase[plane - first]
 
 
 class PhaseArray:

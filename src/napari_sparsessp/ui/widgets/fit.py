@@ -23,13 +23,19 @@ class Fit:
     why: str = ""
 
 
-def contrast_named(reading: LayerReading, channel: int | None = None) -> str:
-    """Return the contrast that the name of a layer or its channel says, or ""."""
+def contrast_named(
+    reading: LayerReading, channel: int | None = None, modality: str = ""
+) -> str:
+    """Return the contrast that the name of a layer or its channel says, or "".
+
+    See `napari_sparsessp.prediction.domain_shift.light_named` for `modality`.
+    """
     from napari_sparsessp.prediction.domain_shift import light_named
 
     names = reading.volume.channel_names
     chosen = names[channel] if names and channel is not None else ""
-    return light_named(chosen) or light_named(channel_part(reading.volume.name))
+    named = channel_part(reading.volume.name)
+    return light_named(chosen, modality) or light_named(named, modality)
 
 
 def fit_of(
@@ -40,7 +46,7 @@ def fit_of(
 ) -> Fit:
     """Judge a model by a stack and the names of the other layers, its likely truths."""
     points, why = 0, []
-    light = contrast_named(reading, channel)
+    light = contrast_named(reading, channel, card.modality)
     if light:
         points += 2 if light == card.modality else -2
         why += [light] if light == card.modality else []
