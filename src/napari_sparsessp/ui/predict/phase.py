@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.layers.reading import (
     LayerReading,
+    image_layers,
     read_layer,
     same_place,
 )
@@ -25,12 +26,16 @@ from napari_sparsessp.ui.widgets.optics import (
     look_at,
     recorded,
     remember,
+    remembered,
 )
 
 if TYPE_CHECKING:
     import napari
 
 _WIDTH_LETTERS = 72
+MADE = "phase"
+"""Entry in the metadata of a layer of phase: the optics."""
+
 _HINT = (
     "Quantitative phase shows where cells are denser than their medium, as some models "
     "want it. It is made from planes through focus and what is known of the microscope."
@@ -39,7 +44,12 @@ _HINT = (
 
 def phase_layer(viewer: "napari.viewer.Viewer") -> "PhaseDialog":
     """Open the form for a layer of phase; the selected layer is its stack."""
-    dialog = PhaseDialog(viewer, viewer.window._qt_window)
+    windows = [
+        one for one in QApplication.topLevelWidgets() if isinstance(one, QMainWindow)
+    ]
+    active = QApplication.activeWindow()
+    parent = active if active in windows else next(iter(windows), None)
+    dialog = PhaseDialog(viewer, parent)
     dialog.show()
     return dialog
 
@@ -87,6 +97,7 @@ class PhaseDialog(TaskDialog):
         self._viewer = viewer
         self._key: str | None = None
         self.form = Form(OpticsOptions)
+        self.form.set(remembered())
         self.of_layer = wrapped_label("strong")
         self.preview = PhasePreview(self._look, self.form.values)
         hint = wrapped_label("muted", _HINT)
@@ -101,7 +112,8 @@ class PhaseDialog(TaskDialog):
     def _follow(self, _event: object = None) -> None:
         """Take the selected layer, unless one is at work."""
         layer = self._viewer.layers.selection.active
-        if self.busy or getattr(layer, "_type_string", "") != "image":
+        stacks = [one for one in image_layers(self._viewer) if MADE not in one.metadata]
+        if self.busy or layer not in stacks:
             layer = self._layer() if self._key else None
         if layer is None:
             self._key = None
@@ -131,6 +143,9 @@ class PhaseDialog(TaskDialog):
         try:
             layer, reading, channel = self._stack()
             options = self.form.values()
+            if missing := options.missing():
+                self.status.setText(missing)
+                return
             options.optics()
             time = look_at(self._viewer, layer, channel).index.get("T", 0)
         except Exception as error:
@@ -141,7 +156,7 @@ class PhaseDialog(TaskDialog):
         about = {
             **same_place(layer, reading),
             "name": f"{layer.name} · phase",
-            "metadata": {"phase": vars(options)},
+            "metadata": {MADE: vars(options)},
         }
         job = (reading, channel, options, time)
         self.run(

@@ -126,6 +126,8 @@ def preview_prediction(
     if "C" in reading.volume.axes and state.channel is None:
         waiting = "Choose the channel with the transmitted light."
         return replace(preview, waiting=waiting)
+    if state.optics is not None and (missing := state.optics.missing()):
+        return replace(preview, waiting=missing)
     if not state.structures:
         return replace(preview, waiting="Tick at least one structure.")
     try:

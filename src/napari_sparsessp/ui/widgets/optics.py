@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 
 BRIGHT_FIELD = "bright-field"
 
-_SIDE = 224  # pixels of the stack that a look shows, at most
-_SHOWN = 168  # of the screen
+_SIDE = 168  # pixels of the stack that a look shows, at most, and of the screen
 
 
 def _number(text: str) -> float:
@@ -110,6 +109,15 @@ class OpticsOptions:
             "more noise.",
         ),
     ] = 1e-2
+
+    def missing(self) -> str:
+        """Return the next thing to fill in, as a sentence; "" for nothing."""
+        from napari_sparsessp.prediction.phase_stack import TYPICAL
+
+        for name, (words, usual) in TYPICAL.items():
+            if getattr(self, name) is None:
+                return f"Fill in the {words}: {usual}."
+        return ""
 
     def optics(self) -> "Optics":
         """Return the optics; InputError says what is missing or cannot be."""
@@ -220,7 +228,9 @@ def take_look(
 class PhasePreview(QWidget):
     """Bright-field and phase of the middle of the view, beside each other."""
 
-    def __init__(self, look: Callable[[], Look], options: Callable[[], Any]) -> None:
+    def __init__(
+        self, look: Callable[[], Look], options: Callable[[], OpticsOptions]
+    ) -> None:
         super().__init__()
         self._look, self._options = look, options
         self._task: BackgroundTask | None = None
@@ -232,7 +242,8 @@ class PhasePreview(QWidget):
         for picture, name in zip(self.pictures, ("Bright-field", "Phase"), strict=True):
             picture.setAccessibleName(f"{name} of the plane on screen")
             picture.hide()
-        top = in_a_row(self.button, self.note, stretched=1)
+        top = in_a_row(self.button, self.note, stretched=0)
+        top.setStretch(1, 1)
         row = in_a_row(*self.pictures, stretched=0)
         row.addStretch(1)
         in_a_column(self, top, row, spacing=4)
@@ -248,9 +259,12 @@ class PhasePreview(QWidget):
         self.stop()
         try:
             look, options = self._look(), self._options()
-            options.optics()  # What is missing is said at once
+            missing = options.missing()
         except SparseSSPError as error:
             self._show_error(error)
+            return
+        if missing:
+            self.note.setText(missing)
             return
         self.note.setText("Making phase…")
         self._task = task = BackgroundTask(take_look, look, options, parent=self)
@@ -289,8 +303,8 @@ def _picture(plane: np.ndarray) -> QPixmap:
         grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8
     )
     return QPixmap.fromImage(image.copy()).scaled(
-        _SHOWN,
-        _SHOWN,
+        _SIDE,
+        _SIDE,
         Qt.AspectRatioMode.KeepAspectRatio,
         Qt.TransformationMode.SmoothTransformation,
     )
