@@ -236,6 +236,13 @@ def sweep(
     memory_limit: options.MemoryLimit = None,
     tta: options.Tta = False,
     mask_invalid: options.MaskInvalid = False,
+    reconstruct: options.Reconstruct = None,
+    na: options.ObjectiveNa = None,
+    na_condenser: options.CondenserNa = None,
+    wavelength: options.Wavelength = None,
+    index: options.Index = None,
+    planes_downwards: options.PlanesDownwards = False,
+    regularisation: options.Regularisation = 1e-2,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an earlier sweep's files.")
     ] = False,

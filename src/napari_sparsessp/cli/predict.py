@@ -72,6 +72,13 @@ def predict(
     uncertainty: options.Uncertainty = False,
     normalisation: options.Normalisation = None,
     mask_invalid: options.MaskInvalid = False,
+    reconstruct: options.Reconstruct = None,
+    na: options.ObjectiveNa = None,
+    na_condenser: options.CondenserNa = None,
+    wavelength: options.Wavelength = None,
+    index: options.Index = None,
+    planes_downwards: options.PlanesDownwards = False,
+    regularisation: options.Regularisation = 1e-2,
     resume: Annotated[
         bool,
         Option("--resume", help="Go on with an unfinished output of the same request."),

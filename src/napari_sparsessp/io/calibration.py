@@ -342,6 +342,42 @@ def ome_comment(xml: str, namespace: str) -> str | None:
     return None
 
 
+_IMMERSIONS = {
+    "air": 1.0,
+    "dry": 1.0,
+    "water": 1.33,
+    "waterdipping": 1.33,
+    "glycerin": 1.47,
+    "glycerol": 1.47,
+    "oil": 1.515,
+}
+"""Refractive index of what is between objective and sample, by OME's names."""
+
+
+def ome_objective(xml: str, image: int = 0) -> tuple[float | None, float | None]:
+    """Return NA of an image's objective and refractive index; None for each not there.
+
+    An index that was recorded goes before that of the immersion.
+    """
+    settings = _ome_images(xml)[image].find("{*}ObjectiveSettings")
+    if settings is None:
+        return None, None
+    objectives = ElementTree.fromstring(xml).iterfind("{*}Instrument/{*}Objective")
+    meant = [one for one in objectives if one.get("ID") == settings.get("ID")]
+    immersion = meant[0].get("Immersion", "").lower() if meant else ""
+    na = _up_to_two(meant[0].get("LensNA") if meant else None)
+    index = _up_to_two(settings.get("RefractiveIndex"))
+    return na, index or _IMMERSIONS.get(immersion)
+
+
+def _up_to_two(text: str | None) -> float | None:
+    """Read an aperture or an index; None for what is none."""
+    with suppress(TypeError, ValueError):
+        value = float(text or "")
+        return value if 0 < value <= 2 else None
+    return None
+
+
 def _ome_images(xml: str) -> list[ElementTree.Element]:
     return ElementTree.fromstring(xml).findall("{*}Image")
 

@@ -21,7 +21,13 @@ from napari_sparsessp.prediction.memory import (
     tile_notes,
     tile_sizes,
 )
-from napari_sparsessp.prediction.modality import light_named
+from napari_sparsessp.prediction.modality import is_same_light, light_named
+from napari_sparsessp.prediction.phase_stack import (
+    PhaseArray,
+    check_unused,
+    phase_volume,
+    wants_phase,
+)
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.sampling import Sampling, plan_sampling
 from napari_sparsessp.prediction.scoring import check_truth
@@ -194,6 +200,7 @@ def _plan_one(
     volume = one_channel(volume, request.channel)
     structures, times = _structures(card, request), _times(volume, request.time)
     sampling = plan_sampling(card, volume, request)
+    volume, made = _reconstructed(card, volume, request, sampling)
     model_shape, grid = _grids(card, volume, request, sampling)
     channels = len(structures) * (1 + request.uncertainty)
     shape = (*(() if times is None else (len(times),)), channels, *grid.shape)
@@ -205,7 +212,7 @@ def _plan_one(
     work = replace(work, output_bytes=work.output_bytes + beside)
     work = _on_device(work, request, stored)
     layout, memory = _cut(card, request, work, tile_size)
-    notes = [*sampling.warnings, *_notes(card, model_shape[0])]
+    notes = [*sampling.warnings, *made, *_notes(card, model_shape[0])]
     return Plan(
         request=request,
         card=card,
@@ -226,6 +233,22 @@ def _plan_one(
         truth=checked,
         notes=(*notes, *aligned),
     )
+
+
+def _reconstructed(
+    card: ModelCard, volume: Volume, request: PredictionRequest, sampling: Sampling
+) -> tuple[Volume, list[str]]:
+    """Return the volume that is predicted from, and what there is to know of it."""
+    check_unused(request)
+    if request.reconstruct is None:
+        return volume, []
+    phase, notes = phase_volume(volume, request, sampling.view.planes)
+    if not wants_phase(card):
+        notes.append(
+            f"model {card.id} learned from {card.modality}, not from phase: what it "
+            "predicts from phase means nothing; leave the reconstruction out"
+        )
+    return phase, notes
 
 
 def _workload(
@@ -268,6 +291,7 @@ def _workload(
         structures=channels // (1 + request.uncertainty),
         channels=channels,
         turned=request.tta or request.uncertainty,
+        prepared=volume.array.bytes if isinstance(volume.array, PhaseArray) else 0,
         input_bytes=4 * planes * (height * width + math.prod(model_shape[1:])),
         output_bytes=held,
         resize=resize,
@@ -472,7 +496,7 @@ def _members_for(
     chosen: dict[str, list[str]] = {}
     for name in structures:
         able = [member for member in card.members if name in member.structures]
-        fit = [member for member in able if member.modality == light]
+        fit = [one for one in able if is_same_light(light, one.modalities)]
         chosen.setdefault((fit or able)[0].id, []).append(name)
     cards = {member.id: member for member in card.members}
     return [(cards[id_], tuple(names)) for id_, names in chosen.items()]

@@ -219,6 +219,7 @@ def _is_model(path: Path) -> bool:
 def _measure_rate(model: "Model", plan: Plan, cancel: threading.Event) -> float | None:
     """Return seconds per million voxels of a pass; the first of two tiles compiles."""
     plain = {"tta": False, "uncertainty": False, "truth": {}, "channel": None}
+    plain |= dict.fromkeys(("reconstruct", "na", "na_condenser", "wavelength", "index"))
     alike = {"time": None, "normalisation": (0.0, 1.0)}
     request = plan.request.model_copy(update={**plain, **alike})
     volume, size = plan.volume, plan.tile_size

@@ -14,12 +14,13 @@ from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.layers.contrast import ContrastEstimate
-from napari_sparsessp.ui.layers.metadata import KEY, run_of
+from napari_sparsessp.ui.layers.metadata import KEY, phase_key, run_of
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_layer
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import Precision
 from napari_sparsessp.ui.tasks import readable_error
 from napari_sparsessp.ui.widgets.card_text import is_pass_each, pass_count
+from napari_sparsessp.ui.widgets.optics import OpticsOptions
 from napari_sparsessp.ui.widgets.style import duration_text
 from napari_sparsessp.volume import Volume
 
@@ -55,6 +56,7 @@ class FormState:
     mask_invalid: bool = False
     uncertainty: bool = False
     memory_limit: int | None = None
+    optics: OpticsOptions | None = None  # of the phase that is made first
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,8 @@ def preview_prediction(
     if "C" in reading.volume.axes and state.channel is None:
         waiting = "Choose the channel with the transmitted light."
         return replace(preview, waiting=waiting)
+    if state.optics is not None and (missing := state.optics.missing()):
+        return replace(preview, waiting=missing)
     if not state.structures:
         return replace(preview, waiting="Tick at least one structure.")
     try:
@@ -182,6 +186,7 @@ def is_made_as(layer: Any, state: FormState, ratio: float | None) -> bool:
         state.voxel_size,
         state.tta,
         state.overlap,
+        phase_key(phase_fields(state.optics)),
     )
 
 
@@ -246,10 +251,16 @@ def _request(
             mask_invalid=state.mask_invalid,
             uncertainty=state.uncertainty,
             memory_limit=state.memory_limit,
+            **phase_fields(state.optics),
         )
     except ValidationError as error:
         where, why = invalid_field(error)
         raise InputError(f"{where} cannot be used: {why}") from error
+
+
+def phase_fields(optics: OpticsOptions | None) -> dict[str, Any]:
+    """Return the fields of a request that make phase first; {} for none."""
+    return {} if optics is None else {"reconstruct": "phase", **vars(optics)}
 
 
 def _truth_volume(layer: Any, light: LayerReading) -> Volume:
@@ -274,6 +285,7 @@ _CHANGES = {
     "leading": "the stack's first axis means something else now",
     "channel": "another channel is chosen",
     "voxel_size": "the voxel size has changed",
+    "optics": "the step to phase has changed",
     **dict.fromkeys(("ratio", "simulate"), "the sampling has changed"),
     "structures": "other structures are ticked",
     "truths": "the truth layers have changed",

@@ -29,7 +29,8 @@ def contrast_named(reading: LayerReading, channel: int | None = None) -> str:
 
     names = reading.volume.channel_names
     chosen = names[channel] if names and channel is not None else ""
-    return light_named(chosen) or light_named(channel_part(reading.volume.name))
+    named = channel_part(reading.volume.name)
+    return light_named(chosen) or light_named(named)
 
 
 def fit_of(
