@@ -1,4 +1,4 @@
-"""Export a model as a bioimage.io package (specification 0.5), with TorchScript weights.
+"""Export a model as a bioimage.io package: specification 0.5, TorchScript weights.
 
 Any program that knows the specification can run it: the network is traced with all
 that is around it (`napari_sparsessp.networks.standalone`), so that its only input is
@@ -174,9 +174,7 @@ def _traced(
             # It is deprecated, and it is what other programs run.
             warnings.simplefilter("ignore")
             example = torch.zeros(1, 1, *sizes.traced)
-            torch.jit.save(
-                torch.jit.trace(alone, example, check_trace=False), buffer
-            )
+            torch.jit.save(torch.jit.trace(alone, example, check_trace=False), buffer)
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise _untraceable(card, error) from error
     return alone, buffer.getvalue()
@@ -249,7 +247,7 @@ def _shows(sample: Volume, card: ModelCard) -> bool:
 def _cover(
     card: ModelCard, source: np.ndarray, prediction: np.ndarray, ratio: int
 ) -> bytes:
-    """Paint the test stack's middle plane, and beside it its best structures, as PNG."""
+    """Paint the middle plane of the test stack beside its best structures: a PNG."""
     from PIL import Image
 
     planes, stacks = source[0, 0], prediction[0]

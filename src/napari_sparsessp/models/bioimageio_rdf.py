@@ -1,4 +1,4 @@
-"""The texts of a bioimage.io package: ``rdf.yaml`` (specification 0.5) and README.md."""
+"""Write the texts of a bioimage.io package: ``rdf.yaml`` and ``README.md``."""
 
 from __future__ import annotations
 
@@ -318,7 +318,9 @@ def _joined(parts: Iterable[str]) -> str:
     text = ""
     for part in parts:
         row = part.startswith(("- ", "|"))
-        text += ("\n" if row and text.rpartition("\n")[2][:1] in "-|" else "\n\n") + part
+        text += (
+            "\n" if row and text.rpartition("\n")[2][:1] in "-|" else "\n\n"
+        ) + part
     return text.strip()
 
 
@@ -358,8 +360,8 @@ def _use(card: ModelCard, config: NetworkConfig, sizes: Interface) -> list[str]:
         )
     if sizes.ratio > 1:
         lines.append(
-            f"- Sparse: each plane of the input stands for {sizes.ratio} of the output. "
-            "The network interpolates them itself."
+            f"- Sparse: each plane of the input stands for {sizes.ratio} planes of the "
+            "output. The network interpolates them itself."
         )
     if config.inputs > 1:
         lines.append(
