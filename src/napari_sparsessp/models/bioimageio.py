@@ -112,7 +112,7 @@ def export_bioimageio(
     if spdx(card.licence) is None:
         files["LICENSE.txt"] = f"{card.licence}\n".encode()
     if _shows(sample, card):
-        files["cover.png"] = _cover(card, source, prediction, sizes.ratio)
+        files["cover.jpg"] = _cover(card, source, prediction, sizes.ratio)
     digests = {name: sha256(content).hexdigest() for name, content in files.items()}
     described = describe(card, config, sizes, digests, made).encode()
     _write(out, {"rdf.yaml": described, **files}, part_of(progress, 0.7, 1.0))
@@ -247,7 +247,7 @@ def _shows(sample: Volume, card: ModelCard) -> bool:
 def _cover(
     card: ModelCard, source: np.ndarray, prediction: np.ndarray, ratio: int
 ) -> bytes:
-    """Paint the middle plane of the test stack beside its best structures: a PNG."""
+    """Paint the middle plane of the test stack beside its best structures: a JPEG."""
     from PIL import Image
 
     planes, stacks = source[0, 0], prediction[0]
@@ -260,10 +260,12 @@ def _cover(
         plane = stack[min(middle * ratio, len(stack) - 1)]
         rgb = [int(colours[index][at : at + 2], 16) / 255 for at in (1, 3, 5)]
         stain += _stretched(plane, 40)[..., None] * np.array(rgb)
-    both = np.concatenate([light, stain.clip(0, 1)], axis=1)
-    picture = Image.fromarray(np.round(both * 255).astype(np.uint8))
+    both = Image.new("RGB", (2 * COVER, COVER))
+    for left, image in ((0, light), (COVER, stain.clip(0, 1))):
+        half = Image.fromarray(np.round(image * 255).astype(np.uint8))
+        both.paste(half.resize((COVER, COVER), Image.Resampling.BICUBIC), (left, 0))
     buffer = io.BytesIO()
-    picture.resize((2 * COVER, COVER), Image.Resampling.BICUBIC).save(buffer, "PNG")
+    both.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
@@ -294,7 +296,7 @@ def _write(out: Path, files: Mapping[str, bytes], progress: Progress) -> None:
     with atomic_write(out, "package") as part, zipfile.ZipFile(part, "w") as archive:
         for name, content in files.items():
             entry = zipfile.ZipInfo(name, datetime.now().timetuple()[:6])
-            packed = name.endswith((".pt", ".png"))
+            packed = name.endswith((".pt", ".jpg"))
             entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             with archive.open(entry, "w", force_zip64=True) as file:

@@ -74,14 +74,18 @@ class Interface:
                 f"model {card.id} was not trained for ratio {ratio}; choose from "
                 f"{trained}"
             )
-        share = ratio if prefix else 1
-        step = 0
+        if not prefix and ratio != config.ratio:
+            raise InputError(
+                f"model {card.id} is made for ratio {config.ratio} alone; leave "
+                "--ratio out"
+            )
+        share, step = ratio if prefix else 1, 0
         if config.topology == "3d":
             dense = config.planes // config.level_depths(config.planes)[-1]
             dense = lcm(dense, config.padding.depth)
             step = dense // gcd(dense, share)
             planes = ceil(config.planes / (share * step)) * step
-        elif config.planes % share or (not prefix and ratio != config.ratio):
+        elif config.planes % share:
             raise InputError(
                 f"model {card.id} takes {config.planes} planes, which are no "
                 f"multiple of ratio {ratio}; choose another --ratio"
@@ -127,7 +131,7 @@ def describe(
         "license": spdx(card.licence) or files.get("LICENSE.txt"),
         "tags": _tags(card, config),
         "documentation": files["README.md"],
-        "covers": [files["cover.png"]] if "cover.png" in files else [],
+        "covers": [files["cover.jpg"]] if "cover.jpg" in files else [],
         "attachments": [files["card.json"]],
         "inputs": [{**_input(card, sizes), "test_tensor": files["test_input.npy"]}],
         "outputs": [{**_output(card, sizes), "test_tensor": files["test_output.npy"]}],
