@@ -1,22 +1,22 @@
 """Run bioimageio.core's own test on exported models, and our tests that need it.
 
-They get an environment of their own, in FOLDER, which borrows torch from the one that
-runs this: bioimageio.core 0.11 pins bioimageio.spec 0.5.12, which fails beside pydantic
-2.14. bioimageio.spec 0.5.14, which only validates, lives beside it.
+In an environment in FOLDER, which borrows torch from this one: bioimageio.core 0.11
+pins bioimageio.spec 0.5.12, which fails beside pydantic 2.14 (0.5.14 does not).
 
     python tools/check_bioimageio.py FOLDER [MODEL[:RATIO] ...]
 """
 
-import argparse
 import os
 import site
 import subprocess
 import sys
 import venv
+from argparse import ArgumentParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = "colony-3to2d colony-2to3d colony-3d colony-2d hipsc-dna neurons-isl"
+EXPORT = (sys.executable, "-m", "napari_sparsessp.cli", "models", "export")
 TESTS = ROOT / "tests" / "models" / "test_bioimageio.py"
 TEST = """
 import sys
@@ -34,7 +34,7 @@ sys.exit(verdicts != {"passed"})
 
 def main() -> None:
     """Make the environment, export the models and test them."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", nargs="*", help="all shipped ones if left out")
     options = parser.parse_args()
@@ -42,9 +42,8 @@ def main() -> None:
     python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not python.exists():
         venv.create(folder / "env", with_pip=True)
-        where = [python, "-c", "import site; print(site.getsitepackages()[-1])"]
-        place = subprocess.check_output(where, text=True).strip()
-        Path(place, "borrowed.pth").write_text("\n".join(site.getsitepackages()))
+        place = next((folder / "env").rglob("site-packages"))
+        (place / "borrowed.pth").write_text("\n".join(site.getsitepackages()))
     install = ("install", "--quiet", "bioimageio.core>=0.11", "pydantic<2.14")
     subprocess.run([python, "-m", "pip", *install], check=True)
     os.environ["PYTHONPATH"] = str(ROOT / "src")
@@ -52,9 +51,8 @@ def main() -> None:
     for model in options.models or SHIPPED.split():
         name, _, ratio = model.partition(":")
         packages.append(str(folder / f"{model.replace(':', '-r')}.zip"))
-        cli = [sys.executable, "-m", "napari_sparsessp.cli", "models", "export", name]
-        more = ["--ratio", ratio] if ratio else []
-        subprocess.run([*cli, "--out", packages[-1], "--overwrite", *more], check=True)
+        more = ["--out", packages[-1], "--overwrite", *["--ratio", ratio] * bool(ratio)]
+        subprocess.run([*EXPORT, name, *more], check=True)
     subprocess.run([python, "-c", TEST, *packages], check=True)
     subprocess.run([python, "-m", "pytest", "-q", TESTS], check=True)
 

@@ -101,7 +101,7 @@ def export_bioimageio(
         "sha256": model.sha256,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    config = model.network.config
+    config: Any = model.network.config
     files = {
         "weights.pt": weights,
         "test_input.npy": _npy(source),

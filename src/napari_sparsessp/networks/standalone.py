@@ -17,6 +17,9 @@ class Standalone(nn.Module):
     plane of the D. Sizes are those of the input also in a trace.
     """
 
+    offset: torch.Tensor  # of a dense plane above the measured plane below it
+    nearest: torch.Tensor  # of a dense plane above the nearest measured one
+
     def __init__(self, network: Network, ratio: int, flatten: str = "none") -> None:
         super().__init__()
         config = network.config
