@@ -106,6 +106,10 @@ def test_torchscript_gives_the_networks_numbers(tmp_path, sample, kind, ratio):
     wanted = raw_forward(path, stack, ratio=ratio)
     deviation = np.abs(run(files, stack) - wanted).max()
     assert deviation <= 1e-5 * max(1, np.abs(wanted).max())
+    if config.backbone == "slim":  # as all shipped colony models
+        network = torch.jit.load(io.BytesIO(files["weights.pt"]))
+        assert "Device" not in str(network.inlined_graph), "it runs on any device"
+    assert ("On the CPU only" in files["README.md"].decode()) == (kind == "dodnet")
 
 
 def test_a_model_of_projections_gives_one_plane(tmp_path, sample):

@@ -42,6 +42,9 @@ _LICENCES = (
 )  # fmt: skip
 """SPDX ids that a card's licence is looked up in."""
 
+_FIXED_DEVICE = ("condnet", "dodnet", "tgnet", "tsn")
+"""Conditionings whose task codes are made where the network was traced."""
+
 _CONTENT = {
     "dna": "nuclei",
     "dapi": "nuclei",
@@ -367,6 +370,8 @@ def _use(card: ModelCard, config: NetworkConfig, sizes: Interface) -> list[str]:
             f"- Sparse: each plane of the input stands for {sizes.ratio} planes of the "
             "output. The network interpolates them itself."
         )
+    if config.conditioning in _FIXED_DEVICE:
+        lines.append("- On the CPU only: the trace keeps the device of its task codes.")
     if config.inputs > 1:
         lines.append(
             "- The network's second channel, the distance to the nearest measured "
