@@ -18,7 +18,7 @@ from napari_sparsessp.evaluation.agreement import (
     SCALARS,
     ComparisonReport,
     agreement,
-    aligned_truth,
+    aligned_stacks,
     error_of,
     on_the_same_grid,
     score_times,
@@ -187,7 +187,7 @@ def test_projections_lie_nowhere_in_z():
     flat, other = COUNTS[:1], predicted()[:1]
     truth = volume(flat, (4.0, 0.29, 0.29), (9.0, 0.0, 0.0))
     np.testing.assert_allclose(
-        aligned_truth(truth, volume(other)), zscore_truth(flat), atol=1e-6
+        aligned_stacks(truth, volume(other))[0], zscore_truth(flat), atol=1e-6
     )
 
 

@@ -264,9 +264,13 @@ def aligned(
     return zscore_truth(stack), in_truth_units(prediction, stack, warn)
 
 
-def aligned_truth(truth: Volume, prediction: Volume) -> np.ndarray:
-    """Return the z-scored truth on the prediction's grid, as `aligned` does."""
-    return aligned(truth, prediction)[0]
+def aligned_stacks(truth: Volume, prediction: Volume) -> tuple[np.ndarray, Any]:
+    """Return both of `aligned` for any access; one of ours may stay a lazy array."""
+    expected, predicted = aligned(truth, prediction)
+    if isinstance(predicted, _Planes):
+        planes = [np.asarray(predicted[z], np.float32) for z in range(len(expected))]
+        predicted = np.stack(planes)
+    return expected, predicted
 
 
 def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
