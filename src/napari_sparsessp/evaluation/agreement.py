@@ -140,18 +140,25 @@ class ComparisonReport:
 
 
 def on_the_same_grid(
-    truth: Volume, prediction: Volume, warn: Warn, *, survey: bool = True
+    truth: Volume,
+    prediction: Volume,
+    warn: Warn,
+    *,
+    survey: bool = True,
+    times: Sequence[int] | None = None,
 ) -> list[Any]:
     """Return the truth of each time point, resampled where its grid is another.
 
     (D, H, W) on the prediction's grid; NaN where the truth does not reach, and in
     planes that are empty. Hot pixels are replaced. None for a blank one of several.
+    `times` are the truth's time points that were predicted, all where left out.
     """
-    times = prediction.sizes.get("T", 1)
-    if truth.sizes.get("T", 1) != times:
+    there, count = prediction.sizes.get("T", 1), truth.sizes.get("T", 1)
+    times = range(count) if times is None else times
+    if len(times) != there:
         raise InputError(
-            f"the prediction has {times} time points and the truth "
-            f"{truth.sizes.get('T', 1)}; cut them to the same ones"
+            f"the prediction has {there} time points and the truth {count}; cut them "
+            "to the same ones"
         )
     truth, note = truth.beside(prediction)
     if note:
@@ -164,7 +171,7 @@ def on_the_same_grid(
             voxel_size=(step, *truth.voxel_size[1:]), origin=(first, *truth.origin[1:])
         )
     name = truth.name or "the structure"
-    stacks: list[Volume | None] = [truth.time(i) for i in range(times)]
+    stacks: list[Volume | None] = [truth.time(i) for i in times]
     if survey:
         stacks = _surveyed(stacks, name, warn)
     depth, height, width = prediction.shape[-3:]

@@ -131,7 +131,7 @@ def plan_prediction(
         Tiling of the run that is resumed.
     """
     volume = one_channel(volume, request.channel)
-    structures, times = _structures(card, request), _times(volume, request.time)
+    structures, times = _structures(card, request), time_points(volume, request.time)
     sampling = plan_sampling(card, volume, request)
     model_shape, grid = _grids(card, volume, request, sampling)
     channels = len(structures) * (1 + request.uncertainty)
@@ -313,7 +313,8 @@ def _structures(card: ModelCard, request: PredictionRequest) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _times(volume: Volume, wanted: str | None) -> tuple[int, ...] | None:
+def time_points(volume: Volume, wanted: str | None) -> tuple[int, ...] | None:
+    """Return the time points that a request's slice names; None without a T axis."""
     if "T" not in volume.axes:
         if wanted not in (None, "0", ":", "0:1"):
             raise InputError("the image has no time axis; leave the time out")
