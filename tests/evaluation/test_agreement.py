@@ -191,6 +191,18 @@ def test_projections_lie_nowhere_in_z():
     )
 
 
+def test_a_truth_of_uneven_planes_counts_where_it_was_recorded():
+    kept = [0, 1, 2, 5]
+    heights = tuple(SIZE[0] * z for z in kept)
+    truth = Volume(COUNTS[kept], "ZYX", SIZE, plane_z=(heights,), name="dna")
+    notes = []
+    (stack,) = on_the_same_grid(truth, volume(predicted()), notes.append)
+    np.testing.assert_allclose(stack[kept], COUNTS[kept], rtol=1e-4)
+    between = (2 * COUNTS[2] + COUNTS[5]) / 3
+    np.testing.assert_allclose(stack[3], between, rtol=1e-4)
+    assert "not evenly spaced" in notes[0]
+
+
 def test_times_must_be_as_many():
     truth = Volume(COUNTS[None].repeat(2, 0), "TZYX", SIZE)
     with pytest.raises(InputError, match="time points"):

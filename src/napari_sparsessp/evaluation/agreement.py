@@ -20,7 +20,11 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, score, zscore_truth
 from napari_sparsessp.prediction.ground_truth import survey_note, survey_truth
 from napari_sparsessp.prediction.report import mean_scores
-from napari_sparsessp.prediction.scoring import check_alignment, onto_grid
+from napari_sparsessp.prediction.scoring import (
+    check_alignment,
+    onto_grid,
+    uneven_note,
+)
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Grid, Volume
@@ -160,6 +164,11 @@ def on_the_same_grid(
             f"the prediction has {there} time points and the truth {count}; cut them "
             "to the same ones"
         )
+    if prediction.voxel_size is not None:
+        even = truth.evened(prediction.voxel_size[0])
+        if even is not truth:
+            warn(uneven_note(truth.name or "the structure"))
+        truth = even
     truth, note = truth.beside(prediction)
     if note:
         warn(note)
