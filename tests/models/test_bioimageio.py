@@ -276,6 +276,10 @@ def test_what_a_package_cannot_hold_is_refused(tmp_path, sample, monkeypatch):
     three = NetworkConfig(**{**SMALL, "inputs": 3}, backbone="plain", topology="3d")
     with pytest.raises(ModelError, match="takes 3 channels"):
         exported(tmp_path, three, sample)
+    with monkeypatch.context() as changed:
+        changed.setattr(exporting, "SCALINGS", ("zscore",))
+        with pytest.raises(ModelError, match=r"\(robust\) that bioimage.io has not"):
+            exported(tmp_path, NETWORKS["2d"], sample)
     monkeypatch.setattr(exporting, "LARGEST", 1000)
     with pytest.raises(ModelError, match="kernels of each structure"):
         exported(tmp_path, NETWORKS["repmode"], sample)

@@ -86,16 +86,16 @@ def evaluate(
             warnings.append(text)
             console.warning(text)
 
-    made = _provenance(prediction)
-    if SEEN in (made or {}).get("warnings", ()):
+    about = _provenance(prediction)
+    if SEEN in (about or {}).get("warnings", ()):
         warn(SEEN)
     predicted, expected = (
         load_volume(path, channel=name_or_index(name), axes=axes)
         for path, name in ((prediction, channel), (truth, truth_channel))
     )
     # Ours is in units of its z-scored truth.
-    predicted = predicted.with_(zscored=made is not None)
-    times = _predicted_times(predicted, expected, made or {})
+    predicted = predicted.with_(zscored=about is not None)
+    times = _predicted_times(predicted, expected, about or {})
     if times is not None:
         warn(
             f"of the truth, time point{'s' * (len(times) > 1)} "
@@ -122,7 +122,7 @@ def evaluate(
 
 
 def _provenance(path: str) -> dict[str, Any] | None:
-    """Read how a prediction of ours came about; None for any other image."""
+    """Return the provenance of a prediction of ours; None of any other image."""
     from napari_sparsessp.io.writing import read_provenance
 
     try:

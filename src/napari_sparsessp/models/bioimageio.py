@@ -23,12 +23,13 @@ from napari_sparsessp.errors import ModelError, OutputError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.models.bioimageio_rdf import (
     EPSILON,
+    SCALINGS,
     Interface,
     describe,
     readme,
     spdx,
 )
-from napari_sparsessp.models.card import SCALINGS, ModelCard, expected_quality
+from napari_sparsessp.models.card import ModelCard, expected_quality
 from napari_sparsessp.models.library import (
     CARD_NAME,
     card_of,

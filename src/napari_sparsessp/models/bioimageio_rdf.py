@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import ceil, gcd, lcm
+from math import ceil, gcd
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,9 @@ prediction's standard deviation, on the bundled colony and a real field."""
 
 EXTREMES = (0.05, 99.95)
 """Percentiles outside which a ``robust`` scaling leaves values out."""
+
+SCALINGS = ("robust", "zscore", "none")
+"""Those that the specification has words for."""
 
 EPSILON = 1e-6
 """What bioimage.io adds to a standard deviation."""
@@ -85,7 +88,6 @@ class Interface:
         share, step = ratio if prefix else 1, 0
         if config.topology == "3d":
             dense = config.planes // config.level_depths(config.planes)[-1]
-            dense = lcm(dense, config.padding.depth)
             step = dense // gcd(dense, share)
             planes = ceil(config.planes / (share * step)) * step
         elif config.planes % share:
@@ -95,7 +97,7 @@ class Interface:
             )
         else:
             planes = config.planes // share
-        side = lcm(config.stride, config.padding.multiple)
+        side = config.stride
         halo = ceil(min(config.reach, HALO) / side) * side
         edge = 2 * halo + side
         return cls(ratio, (planes, edge, edge), (step, side, side), halo)
