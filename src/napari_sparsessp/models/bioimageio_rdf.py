@@ -48,6 +48,9 @@ _LICENCES = (
 _FIXED_DEVICE = ("condnet", "dodnet", "tgnet", "tsn")
 """Conditionings whose task codes are made where the network was traced."""
 
+_ATTENDING = ("gvt",)
+"""Backbones whose attention, in a package, is that of a block."""
+
 _CONTENT = {
     "dna": "nuclei",
     "dapi": "nuclei",
@@ -363,7 +366,7 @@ def _use(card: ModelCard, config: NetworkConfig, sizes: Interface) -> list[str]:
             + (
                 "; still, this network looks at the whole block, so that another size "
                 "gives other numbers."
-                if config.sees_whole
+                if config.sees_whole or config.backbone in _ATTENDING
                 else "."
             )
         )
