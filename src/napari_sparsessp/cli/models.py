@@ -3,7 +3,7 @@
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
@@ -389,17 +389,39 @@ def export(
     model: Annotated[str, Argument(help="Id or path of a model.")],
     out: Annotated[
         Path,
-        Option("--out", "-o", help="A .safetensors file, or a folder: for a bundle."),
+        Option("--out", "-o", help="A .safetensors file, a folder for it, or a .zip."),
     ],
+    format_: Annotated[
+        Literal["native", "bioimageio"] | None,
+        Option(
+            "--format", help="By the ending of --out if left out: .zip, bioimageio."
+        ),
+    ] = None,
+    ratio: Annotated[
+        int | None, Option(min=1, help="bioimageio: sparsity ratio of the input.")
+    ] = None,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace what is there.")
     ] = False,
 ) -> None:
-    """Copy a model with its card, bit by bit."""
+    """Copy a model with its card, bit by bit, or write it as a bioimage.io package."""
     from napari_sparsessp.models.manage import export_model
 
     console = console_of(context)
-    console.progress(f"copying {model}")
+    progress = console.progress(f"exporting {model}")
+    if format_ == "bioimageio" or (format_ is None and out.suffix.lower() == ".zip"):
+        from napari_sparsessp.io.samples import bundled_stack
+        from napari_sparsessp.models.bioimageio import export_bioimageio
+
+        with cancel_on_interrupt() as cancel:
+            stopped = cancellable(progress, cancel)
+            options: Any = {"ratio": ratio, "overwrite": overwrite, "progress": stopped}
+            console.result(
+                str(export_bioimageio(model, out, bundled_stack(), **options))
+            )
+        return
+    if ratio is not None:
+        raise InputError("--ratio is for --format bioimageio; leave it out")
     console.result(str(export_model(model, out, overwrite=overwrite)))
 
 

@@ -198,7 +198,7 @@ def _plan_one(
 ) -> Plan:
     """Plan for a single network; `beside` are bytes of what else is in memory."""
     volume = one_channel(volume, request.channel)
-    structures, times = _structures(card, request), _times(volume, request.time)
+    structures, times = _structures(card, request), time_points(volume, request.time)
     sampling = plan_sampling(card, volume, request)
     volume, made = _reconstructed(card, volume, request, sampling)
     model_shape, grid = _grids(card, volume, request, sampling)
@@ -418,7 +418,8 @@ def _structures(card: ModelCard, request: PredictionRequest) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _times(volume: Volume, wanted: str | None) -> tuple[int, ...] | None:
+def time_points(volume: Volume, wanted: str | None) -> tuple[int, ...] | None:
+    """Return the time points that a request's slice names; None without a T axis."""
     if "T" not in volume.axes:
         if wanted not in (None, "0", ":", "0:1"):
             raise InputError("the image has no time axis; leave the time out")

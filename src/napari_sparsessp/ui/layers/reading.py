@@ -122,6 +122,15 @@ def lie_apart(one: LayerReading, other: LayerReading) -> bool:
     return bool((np.abs(off[:, axes]) > 0.5).any())
 
 
+def are_turned(one: LayerReading, other: LayerReading) -> bool:
+    """Return whether two layers are turned, mirrored or sheared against each other."""
+    here, there = (
+        reading.frame / np.linalg.norm(reading.frame, axis=0)
+        for reading in (one, other)
+    )
+    return not np.allclose(np.linalg.solve(there, here), np.eye(3), atol=1e-4)
+
+
 def micrometres(unit: Any) -> float | None:
     """Return how many µm a layer's unit is; None for pixels and other units."""
     check = getattr(unit, "is_compatible_with", None)

@@ -59,6 +59,22 @@ _WIDTH = 440
 """In pixels: names, networks and scores are read in full."""
 
 _FILE, _FOLDER = "One file (*.safetensors)", "Folder with a readable card (*)"
+_PACKAGE = "bioimage.io package for other programs (*.zip)"
+
+
+def export_to(
+    path: Path, out: Path, progress: TaskProgress, *, overwrite: bool
+) -> Path:
+    """Copy a model, or write a package where the name ends in .zip."""
+    if out.suffix != ".zip":
+        options: Any = {"overwrite": overwrite, "progress": progress}
+        return manage.export_model(path, out, **options)
+    from napari_sparsessp.io.samples import bundled_stack
+    from napari_sparsessp.models.bioimageio import export_bioimageio
+
+    return export_bioimageio(
+        path, out, bundled_stack(), overwrite=overwrite, progress=progress
+    )
 
 
 def verify(path: Path, progress: TaskProgress) -> "Verdict":
@@ -442,7 +458,7 @@ class ModelsDock(Dock):
             self.form.page.show_verdict(verdict)
 
     def export(self) -> None:
-        """Copy the model to a file or folder."""
+        """Copy the model to a file or folder, or write a bioimage.io package."""
         chosen = self._chosen()
         place = None
         if chosen is not None:
@@ -451,10 +467,10 @@ class ModelsDock(Dock):
         if chosen is not None and place is not None:
             out, overwrite = place
             self._start(
-                "copying the model",
+                "exporting the model",
                 self._on_exported,
-                lambda progress: manage.export_model(
-                    chosen[0], out, overwrite=overwrite, progress=progress
+                lambda progress: export_to(
+                    chosen[0], out, progress, overwrite=overwrite
                 ),
             )
 
@@ -519,14 +535,18 @@ def choose_folder(parent: QWidget | None, name: str) -> tuple[Path, bool] | None
 
 def choose_place(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:
     """Let the user choose where a copy goes, and whether that is replaced."""
+    kinds = f"{_FILE};;{_FOLDER};;{_PACKAGE}"
     path, kind = QFileDialog.getSaveFileName(
-        parent, "Export the model", f"{name}.safetensors", f"{_FILE};;{_FOLDER}"
+        parent, "Export the model", f"{name}.safetensors", kinds
     )
     if not path:
         return None
     chosen = Path(path)
     if kind == _FOLDER:
         return chosen.with_suffix(""), False
-    if chosen.suffix != ".safetensors":
-        return chosen.with_name(f"{chosen.name}.safetensors"), False
-    return chosen, chosen.is_file()  # the system's dialog has asked
+    ending = ".zip" if kind == _PACKAGE else ".safetensors"
+    if chosen.suffix == ending:
+        return chosen, chosen.is_file()  # the system's dialog has asked
+    # The dialog suggests the name of a file of ours whatever the kind.
+    stem = chosen.name.removesuffix(".safetensors")
+    return chosen.with_name(f"{stem}{ending}"), False

@@ -180,13 +180,13 @@ def is_made_as(layer: Any, state: FormState, ratio: float | None) -> bool:
     if ratio and run.ratio and abs(run.ratio / ratio - 1) > _SAME_RATIO:
         return False
     # a file of the command line names its channel in words of its own
-    return "request" not in layer.metadata[KEY] or run[3:] == (
-        state.channel,
-        state.simulate,
-        state.voxel_size,
-        state.tta,
-        state.overlap,
-        phase_key(phase_fields(state.optics)),
+    return "request" not in layer.metadata[KEY] or run == run._replace(
+        channel=state.channel,
+        simulated=state.simulate,
+        voxel_size=state.voxel_size,
+        tta=state.tta,
+        overlap=state.overlap,
+        phase=phase_key(phase_fields(state.optics)),
     )
 
 
