@@ -454,7 +454,7 @@ def _plan_bundle(
 ) -> Plan:
     """Plan each member that is needed, and join the plans."""
     one, structures = one_channel(volume, request.channel), _structures(card, request)
-    sampling, times = plan_sampling(card, one, request), _times(one, request.time)
+    sampling, times = plan_sampling(card, one, request), time_points(one, request.time)
     grid, parts = _grids(card, one, request, sampling)[1], []
     channel = 4 * math.prod(grid.shape) * len(times or (0,)) * (1 + request.uncertainty)
     for number, (member, names) in enumerate(_members_for(card, structures, one)):
