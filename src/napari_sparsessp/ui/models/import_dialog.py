@@ -18,11 +18,11 @@ from napari_sparsessp.ui.widgets.basic import (
 )
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 
-FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
+FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.index *.safetensors);;All files (*)"
 _WIDTH = 560
 _HINT = (
-    "Published weights of RepMode (model_best_….p), SparseSSP (best.pth) and "
-    "pytorch_fnet (model.p) can be used here. Nothing in the file is executed, and "
+    "Published weights of RepMode (model_best_….p), SparseSSP (best.pth), "
+    "pytorch_fnet (model.p) and GVTNets (….index) can be used here. Nothing in the file is executed, and "
     "the file itself stays as it is."
 )
 
@@ -48,7 +48,7 @@ def dragged_checkpoint(mime: Any) -> str | None:
     if mime is None or not mime.hasUrls() or len(mime.urls()) != 1:
         return None
     path = mime.urls()[0].toLocalFile()
-    return path if Path(path).suffix.lower() in SUFFIXES else None
+    return path if Path(path).suffix.lower() in (*SUFFIXES, ".index") else None
 
 
 class ImportState(Enum):
