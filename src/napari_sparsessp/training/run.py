@@ -39,7 +39,7 @@ from napari_sparsessp.training.validation import Preview, Validator, preview_pat
 FEW_STACKS = 3
 """So few, and the card says what that means."""
 
-_ENCODER = ("encoder", "plane_stem", "down")
+_ENCODER = ("encoder", "plane_stem", "down", "first", "residual", "downs")
 """First parts of the names of all that comes before depth is folded."""
 
 _OPTIMISER = {

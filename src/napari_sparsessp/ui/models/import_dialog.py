@@ -20,14 +20,14 @@ from napari_sparsessp.ui.widgets.basic import (
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 
 FILTER = (
-    "Checkpoints and models (*.p *.pth *.pt *.ckpt *.safetensors bundle.json);;"
+    "Checkpoints and models (*.p *.pth *.pt *.ckpt *.index *.safetensors bundle.json);;"
     "All files (*)"
 )
 _WIDTH = 560
 _HINT = (
     "Published weights of RepMode (model_best_….p), SparseSSP (best.pth), "
-    "pytorch_fnet (model.p) and VisCy (.ckpt) can be used here. Nothing in the file is "
-    "executed, and the file itself stays as it is."
+    "pytorch_fnet (model.p), VisCy (.ckpt) and GVTNets (….index) can be used here. "
+    "Nothing in the file is executed, and the file itself stays as it is."
 )
 
 
@@ -52,7 +52,7 @@ def dragged_checkpoint(mime: Any) -> str | None:
     if mime is None or not mime.hasUrls() or len(mime.urls()) != 1:
         return None
     path = mime.urls()[0].toLocalFile()
-    known = Path(path).suffix.lower() in SUFFIXES
+    known = Path(path).suffix.lower() in (*SUFFIXES, ".index")
     return path if known or bundle_folder(Path(path)) is not None else None
 
 
