@@ -57,7 +57,7 @@ TILE_BYTES = 320 * 2**20
 WORK_BYTES = 128 * 2**20
 """What is taken besides: transfer function, and the parts that are worked on."""
 
-BLOCK = 2**21
+BLOCK = 2**19
 """Numbers that are worked on at once."""
 
 MOST_PLANES = 2000
@@ -252,7 +252,7 @@ def _make_response(
     scale = (
         2 * field.step / (math.prod(size) * _even_transform(lit[None], size)[0, 0, 0])
     )
-    at_once = max(1, BLOCK // (size[0] * size[1]))
+    at_once = max(1, 4 * BLOCK // math.prod(size))  # Quarters
     for start in range(0, count, at_once):
         progress(start, count, "transfer function")
         stop = min(start + at_once, count)
