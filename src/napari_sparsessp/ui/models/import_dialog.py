@@ -22,8 +22,8 @@ FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.index *.safetensors);;All files (
 _WIDTH = 560
 _HINT = (
     "Published weights of RepMode (model_best_….p), SparseSSP (best.pth), "
-    "pytorch_fnet (model.p) and GVTNets (….index) can be used here. Nothing in the file is executed, and "
-    "the file itself stays as it is."
+    "pytorch_fnet (model.p) and GVTNets (….index) can be used here. Nothing in the "
+    "file is executed, and the file itself stays as it is."
 )
 
 
