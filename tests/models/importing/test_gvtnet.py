@@ -4,78 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+import published
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.importing import answers_for, inspect_checkpoint
 from napari_sparsessp.models.raw_forward import raw_forward
 from napari_sparsessp.models.weights import file_sha256
-from napari_sparsessp.networks import NetworkConfig, build_network
-from tensor_bundle import write
-
-NORM = {
-    "weight": "gamma", "bias": "beta",
-    "running_mean": "moving_mean", "running_var": "moving_variance",
-}  # fmt: skip
-SHORT = {"query": "q", "key": "k", "value": "v", "out": "out"}
-
-
-def published_name(name):
-    """Where the authors' graph keeps a tensor of ours, written down a second time."""
-    *path, part = name.split(".")
-    end = NORM[part] if "norm" in path[-1] else {"weight": "kernel"}.get(part, part)
-    match path:
-        case ["first"] | ["head"]:
-            where = {"first": "first_convolution", "head": "output_convolution"}[
-                path[0]
-            ]
-        case ["norm"]:
-            where = "batch_norm_output"
-        case ["attention", "norm"]:
-            where = "bottom_block/block_0/batch_norm"
-        case ["attention", layer]:
-            where = f"bottom_block/block_0/attention/{SHORT[layer]}_transform"
-        case ["downs", level, "shortcut"]:
-            block = f"encoding_block_{int(level) + 2}/downsampling"
-            where = f"{block}/projection_shortcut"
-        case ["ups", level]:
-            block = f"decoding_block_{int(level) + 1}/upsampling"
-            where = f"{block}/transposed_convolution"
-        case [*unit, layer]:
-            blocks = {"residual": "encoding_block_1/res_0"}
-            if len(unit) > 1:
-                level = int(unit[1])
-                blocks |= {"downs": f"encoding_block_{level + 2}/downsampling"}
-                blocks |= {"decoder": f"decoding_block_{level + 1}/res_0"}
-            kind = {"conv": "convolution", "norm": "batch_norm"}[layer[:-1]]
-            where = f"{blocks[unit[0]]}/{kind}_{layer[-1]}"
-    return f"{where}/{end}"
-
-
-def bundle(folder, **changes):
-    """A checkpoint with Adam's slots; returns the network that it came from."""
-    torch.manual_seed(1)
-    widths = (2, 3, 4)
-    fields = {"outputs": 1, "depth": 32, "encoder_widths": widths}
-    fields |= {"encoder_blocks": (1, 1, 1), "decoder_widths": widths[:-1]}
-    network = build_network(NetworkConfig(backbone="gvt", **fields)).eval()
-    tensors = {"global_step": np.array(7, "<i8"), "beta1_power": np.array(0.1, "<f4")}
-    for name, tensor in network.state_dict().items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        if "norm" in name:
-            tensor.uniform_(0.5, 2)
-        array = tensor.numpy()
-        if array.ndim == 5:
-            array = np.ascontiguousarray(array.transpose(2, 3, 4, 1, 0))
-        tensors[published_name(name)] = array
-        for slot in ("Adam", "Adam_1"):
-            tensors[f"{published_name(name)}/{slot}"] = array
-    write(folder, {**tensors, **changes})
-    return network
 
 
 def test_a_checkpoint_gives_the_numbers_of_the_network_it_came_from(tmp_path, imported):
     """From a folder, its index or its prefix; Adam's slots stay behind."""
-    network = bundle(tmp_path)
+    network = published.gvtnet(tmp_path)
     planes = np.random.default_rng(0).normal(size=(8, 8, 16)).astype(np.float32)
     with torch.inference_mode():
         expected = network(torch.from_numpy(planes)[None, None])[0].numpy()
@@ -107,7 +45,7 @@ def test_a_checkpoint_gives_the_numbers_of_the_network_it_came_from(tmp_path, im
 def test_the_structure_is_that_of_the_folder(tmp_path, folder, structure, sure):
     place = tmp_path / folder
     place.mkdir(parents=True)
-    bundle(place)
+    published.gvtnet(place)
     found = inspect_checkpoint(place)
     question = found.question("structures")
     assert question.suggestion == (None if structure is None else (structure,))
@@ -136,7 +74,7 @@ def test_the_structure_is_that_of_the_folder(tmp_path, folder, structure, sure):
     ],
 )
 def test_another_network_is_refused_in_a_line(tmp_path, imported, changes, match):
-    bundle(tmp_path, **changes)
+    published.gvtnet(tmp_path, **changes)
     with pytest.raises(ModelError, match=match) as error:
         imported(tmp_path)
     assert "\n" not in str(error.value)
