@@ -69,7 +69,9 @@ def _peak_of(words: Sequence[str]) -> float:
     return float(done.stdout.split()[-1])
 
 
-def measure_windows(folder: Path, rounds: int, threads: int | None) -> None:
+def measure_windows(
+    folder: Path, rounds: int, threads: int | None, only: Sequence[str]
+) -> None:
     """Time one window of each network: ours and plain functions, by turns."""
     import torch
 
@@ -80,6 +82,8 @@ def measure_windows(folder: Path, rounds: int, threads: int | None) -> None:
     depth, height, width = FIELD
     print(f"{torch.get_num_threads()} threads; wall (CPU) seconds, medians of {rounds}")
     for name, layout in PUBLISHED.items():
+        if only and name not in only:
+            continue
         network, state = _network(layout, folder)
         size = [math.ceil(n / layout.multiple) * layout.multiple for n in FIELD[1:]]
         x = torch.randn(1, 1, layout.depth, *size)
@@ -195,6 +199,7 @@ def main() -> None:
     parser.add_argument("what", choices=["import", "windows", "tiles"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--only", nargs="*", default=[], help="networks of windows")
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="for tiles")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -203,7 +208,7 @@ def main() -> None:
         if options.what == "import":
             measure_imports(folder)
         elif options.what == "windows":
-            measure_windows(folder, options.rounds, options.threads)
+            measure_windows(folder, options.rounds, options.threads, options.only)
         else:
             measure_tiles(folder, options.files)
 

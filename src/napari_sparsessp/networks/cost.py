@@ -170,7 +170,7 @@ def _unext(config: NetworkConfig, results: float) -> tuple[list[float], float]:
     return stages, kept + voxels
 
 
-BLOCK = 6.1
+BLOCK = 9.1
 """Values of a block of FCMAE or UNeXt2 at its peak, for each of its input's."""
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.layers import Convolution, draw_weights
+from napari_sparsessp.networks.layers import Convolution, asks_onednn, draw_weights
 from napari_sparsessp.networks.network import Network, View
 
 EPSILON = 1e-6
@@ -26,8 +26,8 @@ FCMAE_EPSILON = 1e-5
 
 INSTANCE_EPSILON = 1e-5
 
-PARTS = 8
-"""In which squares are summed, for the sake of memory."""
+SQUARED = 2**21
+"""Values that are squared in one go."""
 
 EXPANSION = 4
 """Width inside a block, in widths of the block."""
@@ -86,41 +86,52 @@ class ResponseBlock(nn.Module):
         self.reduce = Product(EXPANSION * width, width, gain=0.3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, H, W, C) → the same shape; a prediction writes over `x`."""
+        """(B, H, W, C) → the same shape."""
         y = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         y = self.norm(y)
-        y = self.expand(y)
         if not torch.is_inference_mode_enabled():
-            return x + self.reduce(self.response(F.gelu(y)))
-        y = torch.ops.aten.gelu_(y)
-        for image, hidden in zip(x.flatten(1, 2), y.flatten(1, 2), strict=True):
-            self._add_reduced(image, hidden)
-        return x
+            return x + self.reduce(self.response(F.gelu(self.expand(y))))
+        y = activated(self.expand, y)
+        images = zip(x.flatten(1, 2), y.flatten(1, 2), strict=True)
+        found = [self._reduced(*one) for one in images]
+        return (found[0][None] if len(x) == 1 else torch.stack(found)).view_as(x)
 
-    def _add_reduced(self, image: torch.Tensor, hidden: torch.Tensor) -> None:
-        """Add norm and product of (N, 4C) to (N, C); may write over both."""
-        gains = self.response.gains(sum_of_squares(hidden))
-        product = self.reduce
+    def _reduced(self, image: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """Add norm and product of (N, 4C) to (N, C); may write over (N, 4C)."""
+        product, response = self.reduce, self.response
         weight: torch.Tensor = product.weight
+        bias: torch.Tensor = product.bias
+        gains = response.gains(sum_of_squares(hidden))
         # A norm before a product is a product with another matrix: of a few pixels it
         # is those that are scaled, of many the matrix.
         if len(hidden) < len(weight):
-            hidden.mul_(gains)
+            torch.addcmul(response.bias, hidden, gains, out=hidden)
         else:
-            weight = weight * gains
-        bias = product.bias + product.weight @ self.response.bias
-        if image.dtype == hidden.dtype == weight.dtype:
-            image.add_(bias).addmm_(hidden, weight.t())
-        else:  # mixed precision
-            image.add_(F.linear(hidden, weight, bias))
+            weight, bias = weight * gains, bias + weight @ response.bias
+        if asks_onednn(hidden):
+            return torch.ops.mkldnn._linear_pointwise.binary(  # type: ignore[no-any-return]
+                hidden, image, weight, bias, "add"
+            )
+        return image + F.linear(hidden.to(image.dtype), weight.to(image.dtype), bias)
+
+
+def activated(product: Product, x: torch.Tensor) -> torch.Tensor:
+    """GELU of a product, in one pass over the result where oneDNN is asked.
+
+    Each pass is shared out to the cores anew, and on a busy machine the last of them
+    is waited for: a dozen passes take twice as long as four.
+    """
+    if asks_onednn(x):
+        return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
+            x, product.weight, product.bias, "gelu", [], "none"
+        )
+    return torch.ops.aten.gelu_(product(x))  # type: ignore[no-any-return]
 
 
 def sum_of_squares(x: torch.Tensor) -> torch.Tensor:
-    """(N, C) → (C,) in float32, without a second array of that size."""
-    total = x.new_zeros(x.shape[1], dtype=torch.float32)
-    for rows in x.chunk(PARTS):
-        total += rows.float().square().sum(0)
-    return total
+    """(N, C) → (C,) in float32, without a second array of that size if it is large."""
+    parts = x.split(max(1, SQUARED // x.shape[1]))
+    return sum(part.float().square().sum(0) for part in parts)  # type: ignore[return-value]
 
 
 class Downsampling(nn.Module):
