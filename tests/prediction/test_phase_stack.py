@@ -81,6 +81,8 @@ def test_time_points_are_made_one_by_one(phase_model, monkeypatch):
     assert np.array_equal(result["dna"].array[2], last["dna"].array)
     kept = plan.volume.array
     assert np.array_equal(kept[1:][0], kept.stack(1))
+    planes = plan.volume.time(1).planes([3, 0])
+    assert np.array_equal(planes, kept.stack(1)[[3, 0]])
 
 
 def test_a_stack_that_is_read_by_region_gives_the_same(phase_model, small_share):
@@ -148,6 +150,8 @@ def test_planes_too_far_apart_and_another_model_are_warned_of(phase_model, thin_
     assert any("learned from bright-field" in one for one in plan.warnings)
     plan = plan_prediction(phase_model.card, a_volume(), a_request())
     assert not plan.warnings
+    plan = plan_prediction(phase_model.card, a_volume(), PredictionRequest())
+    assert any("--reconstruct phase" in one for one in plan.warnings)
 
 
 def test_nanometres_are_refused():

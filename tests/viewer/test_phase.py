@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QApplication
 from fake_engine import FakeEngine, card
 from napari_sparsessp.prediction.phase import Optics, reconstruct_phase
 from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.predict import dock as predict_dock
 from napari_sparsessp.ui.predict import phase as phase_dialog
 from napari_sparsessp.ui.predict.phase import phase_layer
@@ -85,6 +86,17 @@ def test_optics_are_asked_for_and_go_into_the_request(dock, viewer, ran):
     dock.refresh_now()
     assert not dock.layers.fits  # What is shown is of other phase
     assert optics.remembered() == CHOSEN
+
+
+def test_what_an_opened_prediction_was_made_with_is_chosen(dock, viewer):
+    other = viewer.add_image(stack(seed=1), name="others", **DENSE)
+    dock.shelf.offer("of-phase")
+    dock.refresh_now()
+    dock.form.phase.choose(CHOSEN)  # As for opened layers, before their stack is read
+    dock._offer_layers()
+    dock.form.input.choose_layer(layer_key(other))
+    dock.refresh_now()
+    assert dock.form.state().optics == CHOSEN
 
 
 def test_a_preview_shows_one_plane_of_phase(dock, qtbot):

@@ -241,7 +241,13 @@ def _reconstructed(
     """Return the volume that is predicted from, and what there is to know of it."""
     check_unused(request)
     if request.reconstruct is None:
-        return volume, []
+        named = [name for name in volume.channel_names if "bright" in name.lower()]
+        return volume, [
+            f"model {card.id} learned from {card.modality}, and the channel is called "
+            f"{name!r}: make phase of it first (--reconstruct phase)"
+            for name in named
+            if wants_phase(card)
+        ]
     phase, notes = phase_volume(volume, request, sampling.view.planes)
     if not wants_phase(card):
         notes.append(

@@ -331,6 +331,7 @@ class PhasePanel(QWidget):
         self.look: Callable[[], Look]  # What to take a look at, set by the dock
         self._offered = False
         self._source: Any = None
+        self._given = False  # Chosen for a stack that comes with what was made of it
         self.tick = Form(_First)
         self.optics = Form(OpticsOptions)
         self.preview = PhasePreview(lambda: self.look(), self.optics.values)
@@ -347,7 +348,9 @@ class PhasePanel(QWidget):
         self._offered = on
         if on and layer is not self._source:
             self._source = layer
-            self.optics.set(recorded(layer))
+            if not self._given:
+                self.optics.set(recorded(layer))
+            self._given = False
         if not on:
             self.preview.stop()
         self.setVisible(on)
@@ -362,6 +365,7 @@ class PhasePanel(QWidget):
         """Show a choice without emitting `changed`."""
         self.tick.update(on=options is not None)
         self.body.setVisible(options is not None)
+        self._given = options is not None
         if options is not None:
             self.optics.set(options)
 
