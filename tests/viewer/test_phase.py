@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
+from cut_text import cut_text
 from fake_engine import FakeEngine, card
 from napari_sparsessp.prediction.phase import Optics, reconstruct_phase
 from napari_sparsessp.ui.layers.metadata import KEY
@@ -112,6 +113,9 @@ def test_a_preview_shows_one_plane_of_phase(dock, qtbot):
     light, phase = (one.pixmap() for one in step.preview.pictures)
     assert light.size() == phase.size()
     assert light.toImage() != phase.toImage()
+    step.optics.native("planes_downwards").click()  # It is taken again
+    qtbot.waitUntil(lambda: not step.preview.busy)
+    assert step.preview.pictures[1].pixmap().toImage() != phase.toImage()
 
 
 def test_the_command_names_the_optics(dock, qtbot, tmp_path, monkeypatch):
@@ -188,3 +192,18 @@ def test_stop_is_at_once_and_makes_no_layer(viewer, dialog, qtbot, monkeypatch):
     assert not window.busy
     assert "no layer" in window.status.text()
     assert len(viewer.layers) == 1
+
+
+def test_no_text_of_the_optics_is_cut(dock, viewer, dialog, qtbot):
+    dock.shelf.offer("of-phase")
+    dock.refresh_now()
+    dock.form.phase.choose(OpticsOptions())
+    dock.form.phase.preview.start()
+    outer, window = dock.parent(), dialog()
+    outer.setFloating(True)
+    outer.show()
+    outer.resize(340, 900)
+    qtbot.waitUntil(lambda: dock.width() <= 340)
+    window.make()
+    window.fit()
+    assert cut_text(dock) == cut_text(window) == []

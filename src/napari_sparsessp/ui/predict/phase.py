@@ -100,6 +100,7 @@ class PhaseDialog(TaskDialog):
         self.form.set(remembered())
         self.of_layer = wrapped_label("strong")
         self.preview = PhasePreview(self._look, self.form.values)
+        self.form.changed.connect(self.preview.renew)
         hint = wrapped_label("muted", _HINT)
         self.arrange(hint, self.of_layer, self.form, self.preview, self.message)
         self.start_button.clicked.connect(lambda _on: self.make())

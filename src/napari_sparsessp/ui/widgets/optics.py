@@ -272,6 +272,11 @@ class PhasePreview(QWidget):
         task.failed.connect(self._show_error)
         task.start()
 
+    def renew(self) -> None:
+        """Take the look that is shown again: other optics are chosen."""
+        if self.busy or not self.pictures[0].isHidden():
+            self.start()
+
     def stop(self) -> None:
         """End a look that is under way."""
         if self._task is not None:
@@ -342,6 +347,7 @@ class PhasePanel(QWidget):
         self.hide()
         self.tick.changed.connect(self._on_tick)
         self.optics.changed.connect(self.changed)
+        self.optics.changed.connect(self.preview.renew)
 
     def offer(self, on: bool, layer: Any) -> None:
         """Offer the step, or not; another stack's file may say its objective."""

@@ -207,11 +207,13 @@ class ExpectationTable(QFrame):
         grid.setColumnStretch(1, 1)
         self._rows: list[tuple[QLabel, QLabel, QLabel, MarkDot]] = []
         for number in range(1, 4):
-            found = small_label("", "")  # the only column that may take two lines
+            found = small_label("", "")  # this column and the next may take two lines
             found.setMinimumWidth(60)
             policy = QSizePolicy.Policy
             found.setSizePolicy(policy.Expanding, policy.Preferred)
-            line = (_label("", "muted"), found, _label("", "muted"), MarkDot())
+            expected = _label("", "muted")
+            expected.setWordWrap(True)
+            line = (_label("", "muted"), found, expected, MarkDot())
             self._rows.append(line)
             for column, widget in enumerate(line):
                 grid.addWidget(widget, number, column)
