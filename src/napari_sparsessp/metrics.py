@@ -31,6 +31,8 @@ from napari_sparsessp.errors import InputError
 # of equal numbers err by some 1e-16 of them.
 _CONSTANT = 1e-12
 
+_SAMPLE = 4_000_000  # voxels, at least, that quartiles of a larger stack are taken of
+
 _SSIM_WINDOW = 7  # scikit-image's default, in pixels
 
 
@@ -148,6 +150,24 @@ def zscore_truth(truth: Any) -> np.ndarray:
     for index in range(truth.shape[0]):
         result[index] = (_plane(truth, index) - mean) / deviation
     return result
+
+
+def iqr_units(truth: Any) -> tuple[float, float]:
+    """Return interquartile range and median of a truth (D, H, W), maybe lazy.
+
+    A prediction in interquartile ranges above the median comes into the truth's units
+    by this gain and offset. Of voxels evenly spread over a large one.
+    """
+    step = max(1, math.prod(truth.shape) // _SAMPLE)
+    parts = []
+    for index in range(truth.shape[0]):
+        plane = np.asarray(truth[index], np.float32).ravel()[index % step :: step]
+        parts.append(plane[np.isfinite(plane)])
+    values = np.concatenate(parts)
+    if not values.size:
+        return 1.0, 0.0
+    low, middle, high = np.percentile(values, (25, 50, 75))
+    return float(high - low), float(middle)
 
 
 def score(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import published
+from benchmarks.speed.viscy_layout import Layout, random_state, write_checkpoint
 from napari_sparsessp.cli import models
 from napari_sparsessp.models.library import read_card
 
@@ -31,7 +32,7 @@ def terminal(monkeypatch):
     """`terminal("a", "b")`: a user who types these lines."""
 
     def type_lines(*lines):
-        monkeypatch.setattr(models, "_is_terminal", lambda: True)
+        monkeypatch.setattr(models, "is_terminal", lambda: True)
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{x}\n" for x in lines)))
 
     return type_lines
@@ -50,6 +51,30 @@ def test_a_file_that_answers_everything_is_imported_by_its_name_alone(
     code, out, _ = sparsessp("models", "show", "pair")
     assert "imported" in out
     assert "RepMode, pair.p" in out
+
+
+def test_a_network_of_viscy_is_asked_for_its_light_and_its_head(
+    sparsessp, tmp_path, terminal
+):
+    layout = Layout(
+        *(True, 2, 5, (5, 4, 4), (8, 8, 8, 16), (1, 1, 1, 1), 1), convolves=True
+    )
+    path = tmp_path / "vs.ckpt"
+    write_checkpoint(path, layout, random_state(layout))
+    code, out, _ = sparsessp("models", "import", path, "--no-head-pool")
+    assert code == 0
+    assert "head pool     no   [given]" in out
+    assert "median_iqr   [assumed: as published]" in out
+    assert read_card("vs").network["head_pool"] is False
+    terminal("", "", "loud", "", "phase contrast", "maybe", "yes")
+    code, _, err = sparsessp("models", "import", path, "--id", "asked")
+    assert code == 0
+    assert "whether the head averages pixels (yes, no) (VisCy's default" in err
+    assert "'loud' is no scaling; write robust or zscore or median_iqr" in err
+    assert "'maybe' is no answer; write yes or no" in err
+    card = read_card("asked")
+    assert (card.modality, card.units) == ("phase contrast", "iqr")
+    assert card.network["head_pool"] is True
 
 
 def test_what_nobody_can_know_is_asked_for_by_the_name_of_its_option(

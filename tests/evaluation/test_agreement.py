@@ -18,7 +18,7 @@ from napari_sparsessp.evaluation.agreement import (
     SCALARS,
     ComparisonReport,
     agreement,
-    aligned_truth,
+    aligned_stacks,
     error_of,
     on_the_same_grid,
     score_times,
@@ -128,6 +128,18 @@ def test_the_scores_of_another_programs_image_are_scikit_learns_in_any_unit(
     assert found == pytest.approx(r2_score(truth.ravel(), image.ravel()), abs=1e-6)
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.floats(1e-2, 1e3), st.floats(-1e4, 1e4), st.integers(0, 99))
+def test_ranges_above_the_median_come_into_any_truths_units(gain, offset, seed):
+    """An image in its own quartiles is the image, whatever units the truth has."""
+    image = np.random.default_rng(seed).gamma(2.0, 1.0, (3, 9, 8))
+    low, middle, high = np.percentile(image, (25, 50, 75))
+    ranges = (image - middle) / (high - low)
+    mine = Volume(ranges, "ZYX", SIZE, zscored=True, in_iqrs=True)
+    truth = Volume(gain * image + offset, "ZYX", SIZE)
+    assert agreement(truth, mine).scores["r2"] == pytest.approx(1, abs=1e-4)
+
+
 def test_hot_pixels_and_lost_planes_of_a_truth_do_not_count():
     spoilt = np.concatenate([COUNTS, np.zeros((2, 24, 20), np.float32)])
     spoilt[:6, 5, 7] = 65_535
@@ -187,8 +199,20 @@ def test_projections_lie_nowhere_in_z():
     flat, other = COUNTS[:1], predicted()[:1]
     truth = volume(flat, (4.0, 0.29, 0.29), (9.0, 0.0, 0.0))
     np.testing.assert_allclose(
-        aligned_truth(truth, volume(other)), zscore_truth(flat), atol=1e-6
+        aligned_stacks(truth, volume(other))[0], zscore_truth(flat), atol=1e-6
     )
+
+
+def test_a_truth_of_uneven_planes_counts_where_it_was_recorded():
+    kept = [0, 1, 2, 5]
+    heights = tuple(SIZE[0] * z for z in kept)
+    truth = Volume(COUNTS[kept], "ZYX", SIZE, plane_z=(heights,), name="dna")
+    notes = []
+    (stack,) = on_the_same_grid(truth, volume(predicted()), notes.append)
+    np.testing.assert_allclose(stack[kept], COUNTS[kept], rtol=1e-4)
+    between = (2 * COUNTS[2] + COUNTS[5]) / 3
+    np.testing.assert_allclose(stack[3], between, rtol=1e-4)
+    assert "not evenly spaced" in notes[0]
 
 
 def test_times_must_be_as_many():

@@ -8,8 +8,8 @@ import torch
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.backbone_specs import BACKBONES
 from napari_sparsessp.networks.backbones import build_backbone
-from napari_sparsessp.networks.config import BACKBONES
 
 STRIDES = (1, 2, 4, 8, 16)
 QUIET = """
@@ -21,7 +21,7 @@ def refuse(*args, **kwargs):
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 import torch
 from napari_sparsessp.networks.backbones import build_backbone
-from napari_sparsessp.networks.config import BACKBONES
+from napari_sparsessp.networks.backbone_specs import BACKBONES
 for name in BACKBONES:
     build_backbone(name, 2, tiny=True).eval()(torch.zeros(1, 2, 32, 32))
 """
@@ -142,7 +142,7 @@ def test_building_asks_no_network_and_prints_nothing(library):
 
 def test_networks_are_described_without_the_library_or_torch():
     code = (
-        "import sys, napari_sparsessp.networks.config as c; c.BACKBONES\n"
+        "import sys, napari_sparsessp.networks.backbone_specs as c; c.BACKBONES\n"
         "print({'torch', 'transformers'} & set(sys.modules))\n"
         "from napari_sparsessp.networks.backbones import build_backbone\n"
         "print('transformers' in sys.modules)"

@@ -13,7 +13,7 @@ NARROW = (32, 64, 128, 256, 256)
     ("config", "parameters", "gmac"),
     [
         ({"backbone": "fnet", "topology": "3d", "outputs": 1}, 23_280_769, 120.34),
-        ({"backbone": "gvt", "outputs": 1}, 6_172_225, 106.66),
+        ({"backbone": "gvt", "outputs": 1}, 6_172_225, 106.64),
         ({**REPMODE, "topology": "3d"}, 123_877_633, 546.18),
         ({**REPMODE, "topology": "3to2d", "projection": "code"}, 198_883_264, 238.10),
     ],

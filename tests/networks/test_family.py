@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lanes import sample
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.config import (
+from napari_sparsessp.networks.families import (
     CONDITIONINGS,
     FAMILIES,
     MAPPINGS,
@@ -38,6 +38,7 @@ def combinations():
     for topology in TOPOLOGIES:
         yield "slim", topology, "prefix", "multihead"
     yield "gvt", "3d", "prefix", "multihead"
+    yield "fnet3d", "3d", "prefix", "multihead"
 
 
 def small(backbone, topology, mapping="prefix", method="multihead", **more):
@@ -167,6 +168,9 @@ def test_every_variant_predicts_and_learns(more, topology):
             {"backbone": "dod", "conditioning": "repmode", "standardised": True},
             "not standardised",
         ),
+        ({"backbone": "fnet3d", "norm": "group"}, "leave out what says"),
+        ({"backbone": "fnet3d", "depth": 24}, "not a multiple of 16"),
+        ({"backbone": "fnet3d", "decoder_widths": (8,)}, "leave them out"),
         (
             {"backbone": "plain", "conditioning": "condnet", "norm": "instance"},
             "all structures would be one",

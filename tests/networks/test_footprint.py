@@ -16,18 +16,23 @@ from lanes import EXHAUSTIVE
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.config import BACKBONES_2D, CONDITIONINGS
 from napari_sparsessp.networks.cost import pass_footprint, weight_bytes
+from napari_sparsessp.networks.families import (
+    BACKBONES_2D,
+    CONDITIONINGS,
+)
 
 SHIPPED = ("colony-3to2d", "colony-2d", "colony-2to3d", "colony-3d", "hipsc-dna")
 
 
 class Alive(TorchDispatchMode):
-    """Adds up the bytes of all tensors that exist at the same time."""
+    """Adds up the bytes of all tensors that exist at the same time, but weights."""
 
-    def __init__(self):
+    def __init__(self, network):
         super().__init__()
-        self.sizes = {}
+        # A transposed weight is no new one.
+        storages = [one.untyped_storage() for one in network.parameters()]
+        self.sizes = dict.fromkeys((one._cdata for one in storages), 0)
         self.now = self.most = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -53,7 +58,7 @@ def most_alive(config, side, outputs, precision):
     source = torch.zeros(1, config.inputs, config.planes, side, side)
     half = precision == "bf16"
     cast = torch.autocast("cpu", torch.bfloat16) if half else nullcontext()
-    alive = Alive()
+    alive = Alive(network)
     with torch.inference_mode(), cast, alive:
         features = network.encode(source)
         result = network.decode(features, list(range(outputs)))[0].float()
@@ -122,6 +127,46 @@ def configs(draw):
     except (ValidationError, InputError):
         assume(False)
     return config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"backbone": "fcmae", "depth": 15, "encoder_widths": (18, 36, 72, 144)},
+        {"backbone": "fcmae", "depth": 5, "outputs": 12},
+        {"backbone": "fcmae", "topology": "2d"},
+        {
+            "backbone": "fcmae",
+            "depth": 14,
+            "stem": (7, 4, 4),
+            "head_form": "convolution",
+        },
+        {
+            "backbone": "fnet3d",
+            "depth": 16,
+            "encoder_widths": (8, 16, 32),
+            "encoder_blocks": (1, 1, 1),
+            "decoder_widths": (8, 16),
+        },
+        {"backbone": "unext2", "depth": 5},
+        {"backbone": "unext2", "depth": 14, "stem": (7, 4, 4), "outputs": 6},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_viscys_networks_take_no_more_than_is_said(changes, precision):
+    plain = {"encoder_widths": (12, 24, 48, 96), "encoder_blocks": (1, 2, 1, 1)}
+    config = NetworkConfig(**{**plain, **changes})
+    counted = most_alive(config, 64, config.outputs, precision)
+    said = pass_footprint(config, config.outputs).bytes_of(64 * 64, precision)
+    with torch.device("meta"):
+        network = build_network(config)
+    weights = 4 * sum(one.numel() for one in network.parameters())
+    assert weights <= weight_bytes(config)
+    if precision == "fp32":
+        assert counted <= said <= 1.5 * counted
+    else:
+        assert counted <= said + weight_bytes(config) / 2
 
 
 @settings(

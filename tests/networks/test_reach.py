@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.config import TOPOLOGIES
+from napari_sparsessp.networks.families import (
+    TOPOLOGIES,
+)
 
 THIN = {
     "inputs": 1,

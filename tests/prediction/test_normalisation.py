@@ -33,11 +33,14 @@ def _as_before(planes, scaling):
         return finite.mean(), finite.std()
     sample = planes.reshape(-1)[:: max(1, planes.size // normalisation.SAMPLE)]
     sample = sample[np.isfinite(sample)].astype(np.float64)
+    if scaling == "median_iqr":
+        low, middle, high = np.percentile(sample, (25, 50, 75))
+        return middle, high - low
     inner = np.clip(sample, *np.percentile(sample, (0.05, 99.95)))
     return inner.mean(), inner.std()
 
 
-@pytest.mark.parametrize("scaling", ["robust", "zscore"])
+@pytest.mark.parametrize("scaling", ["robust", "zscore", "median_iqr"])
 @pytest.mark.parametrize("sample", [100, 777, 10**6])
 def test_the_scale_is_what_its_definition_says(planes, scaling, sample, monkeypatch):
     monkeypatch.setattr(normalisation, "SAMPLE", sample)
@@ -49,9 +52,20 @@ def test_the_scale_is_what_its_definition_says(planes, scaling, sample, monkeypa
     assert scale.left_out == ()
 
 
+def test_quartiles_leave_out_what_shows_nothing_and_need_a_spread(planes):
+    dark = np.concatenate([planes, np.zeros_like(planes[:2])])
+    assert normalise(dark, "median_iqr").left_out == (6, 7)
+    assert normalise(dark, "median_iqr").mean == normalise(planes, "median_iqr").mean
+    planes[:, :, :40] = planes[0, 0, 0]
+    with pytest.raises(InputError, match="no interquartile range.*crop it"):
+        normalise(planes, "median_iqr")
+    with pytest.raises(normalisation.BlankImage):
+        normalise(np.ones_like(planes), "median_iqr")
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.data(), st.integers(1, 5), st.integers(1, 30), st.integers(1, 30))
-@pytest.mark.parametrize("scaling", ["robust", "zscore"])
+@pytest.mark.parametrize("scaling", ["robust", "zscore", "median_iqr"])
 def test_parts_in_any_order_give_the_same_bits(scaling, data, n, height, width):
     planes = np.random.default_rng(height).gamma(2, 50, (n, height, width))
     planes = planes.astype(np.float32)
@@ -108,7 +122,7 @@ def _few(noise):
 
 
 @pytest.mark.parametrize("kind", SPOILT)
-@pytest.mark.parametrize("scaling", ["robust", "zscore"])
+@pytest.mark.parametrize("scaling", ["robust", "zscore", "median_iqr"])
 def test_a_plane_that_shows_nothing_takes_no_part(planes, scaling, kind):
     expected = normalise(np.delete(planes, 2, 0), scaling)
     noise = np.random.default_rng(1).normal(0, 20, planes[2].shape)

@@ -13,9 +13,11 @@ from fake_engine import light
 from images import write_stack
 from napari_sparsessp import load_volume
 from napari_sparsessp.cli.main import app_main
+from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.ui.layers.metadata import KEY, role_of
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.predict.export import copy_command
+from thin import save_random
 
 SPARSE, DENSE = (1.16, 0.35, 0.25), (0.29, 0.29, 0.29)
 OURS = "napari-sparsessp"
@@ -92,6 +94,32 @@ def test_a_sparse_stack(opened, same):
     assert not [word for word in words if word.startswith("--voxel-size")]
 
 
+class TestOfWindowsOnePlaneApart:
+    """A model whose windows move by one plane offers to move them by a third."""
+
+    @pytest.fixture
+    def thin_folder(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("windows")
+        network = NetworkConfig(
+            backbone="fcmae",
+            depth=15,
+            encoder_widths=(6, 8, 8),
+            encoder_blocks=(1, 1, 1),
+            decoder_blocks=1,
+        )
+        structures = ("dna", "mitochondria")
+        save_random(folder / "thin.safetensors", network, structures=structures)
+        return folder
+
+    def test_fast_is_an_overlap(self, opened, same, dock):
+        opened(light(18, 24, 32), "ZYX", DENSE)
+        dock.form.options.rows.native("fast").setChecked(True)
+        dock.refresh_now()
+        assert dock.preview.plan.request.overlap == pytest.approx(2 / 3)
+        words = same()
+        assert [word for word in words if word.startswith("--overlap=0.66")]
+
+
 def test_one_channel_of_several_with_uncertainty(opened, same, dock, viewer):
     array = np.stack([light(4, 40, 48, seed=1), light(4, 40, 48)])
     opened(array, "CZYX", SPARSE, channels=["other", "light"])
@@ -135,6 +163,27 @@ def test_planes_left_out_of_a_dense_stack_with_a_truth(
     assert "--simulate-sparse" in words
     assert "--ratio=4.0" in words
     assert f"dna={tmp_path / 'truth.ome.tif'}:0" in words
+
+
+def test_a_truth_that_was_mirrored_in_napari_is_left_out(
+    opened, copied, dock, viewer, tmp_path, qtbot
+):
+    """Its file does not know; with it the command would give other scores."""
+    opened(light(8, 40, 48), "ZYX", DENSE)
+    key = dock.form.input.layer_key()
+    path = tmp_path / "dna.ome.tif"
+    write_stack(path, light(8, 40, 48, seed=3), "ZYX", DENSE, channels=["DNA"])
+    with qtbot.waitSignal(dock._files.opened):
+        dock._files.open(path)
+    dock.form.input.choose_layer(key)
+    dock.refresh_now()
+    assert f"dna={path}" in copied()
+    truth = viewer.layers[-1]
+    truth.scale = (0.29, -0.29, 0.29)
+    truth.translate = (0, 0.29 * 39, 0)  # over the same field
+    dock.refresh_now()
+    assert "dna" in dock.preview.truth
+    assert f"dna={path}" not in copied()
 
 
 @pytest.mark.parametrize("known", [True, False])

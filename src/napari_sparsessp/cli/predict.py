@@ -12,6 +12,7 @@ from napari_sparsessp.cli import options
 from napari_sparsessp.cli.console import Console, check_output, score_rows, write_report
 from napari_sparsessp.cli.options import console_of, load_truth, request_of
 from napari_sparsessp.errors import InputError, OutputError, PredictionError
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.prediction.engine import (
     Finished,
     Looking,
@@ -25,10 +26,10 @@ from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt, no_progress
 if TYPE_CHECKING:
     from napari_sparsessp.io.streaming import PredictionWriter
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.prediction.engine import Writer
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.prediction.request import PredictionRequest
+    from napari_sparsessp.prediction.writer import Writer
     from napari_sparsessp.volume import Volume
 
 
@@ -71,6 +72,13 @@ def predict(
     uncertainty: options.Uncertainty = False,
     normalisation: options.Normalisation = None,
     mask_invalid: options.MaskInvalid = False,
+    reconstruct: options.Reconstruct = None,
+    na: options.ObjectiveNa = None,
+    na_condenser: options.CondenserNa = None,
+    wavelength: options.Wavelength = None,
+    index: options.Index = None,
+    planes_downwards: options.PlanesDownwards = False,
+    regularisation: options.Regularisation = 1e-2,
     resume: Annotated[
         bool,
         Option("--resume", help="Go on with an unfinished output of the same request."),
@@ -181,8 +189,10 @@ def run_request(
         request,
         dict(truth),
         stored=sink is not None,
-        tile_size=None if sink is None else sink.tile_size,
+        tile_size=() if sink is None else sink.tile_size,
     )
+    if purpose := made_for(card):
+        console.note(f"{card.id} was made for: {purpose}")
     console.progress("loading the model")
 
     from napari_sparsessp.models.library import load_model

@@ -26,6 +26,7 @@ from napari_sparsessp.evaluation.sweep import (
 )
 from napari_sparsessp.evaluation.sweep_report import SweepReport
 from napari_sparsessp.files import atomic_write
+from napari_sparsessp.metrics import iqr_units
 from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.tasks import Progress, no_progress
@@ -62,6 +63,7 @@ class Gallery:
     # Structure id to its z-scored truth, (D, H, W) on the same grid; planes may be NaN
     truth: Mapping[str, np.ndarray]
     ratios: int  # How many predictions will come
+    in_iqrs: bool = False  # They are interquartile ranges above the truth's median
     planes: list[int] = field(init=False)  # Those that are shown
     # (kind, structure, ratio) to one data URI a plane; kinds are `light`, `truth`,
     # `same` (prediction with the truth's contrast), `own` (with its own) and `error`
@@ -101,6 +103,9 @@ class Gallery:
         for done, (name, truth) in enumerate(self.truth.items()):
             planes = (prediction[name][z] for z in range(len(truth)))
             stack = np.stack([np.asarray(plane, np.float32) for plane in planes])
+            if self.in_iqrs:
+                gain, offset = iqr_units(truth)
+                stack = stack * np.float32(gain) + np.float32(offset)
             for kind, limits in (
                 ("same", self._limits[name]),
                 ("own", figures.contrast(stack)),
@@ -166,7 +171,8 @@ class SweepResults:
         self._count = len({run.ratio for run in self.runs})
         self.baselines, truth, light = measure_baselines(self.runs[0])
         if pictures and truth:
-            self.gallery = Gallery(light, truth, self._count)
+            in_iqrs = runs[0].plan.card.units == "iqr"
+            self.gallery = Gallery(light, truth, self._count, in_iqrs)
         elif pictures:
             self._light = light  # until the dense prediction is there
 
@@ -432,6 +438,7 @@ def _comparison_provenance(report: ComparisonReport) -> dict[str, str]:
         "truth": truths,
         "model": f"{model.get('id', report.model)}"
         + (f", sha256 {model['sha256']}" if model.get("sha256") else ""),
+        "made for": str(about.get("made_for", "")),
         "compared on voxels of": " × ".join(f"{step:.4g}" for step in voxel)
         + f" {report.unit}",
         "napari-sparsessp": str(about.get("package", "")),

@@ -1,7 +1,8 @@
 """A raw forward pass: planes in, raw output out, to check a network by its numbers.
 
-No normalisation, resampling or tiling: what the network gives for exactly these
-planes, in float32 on the CPU.
+No normalisation or resampling: what the network gives for exactly these planes, in
+float32 on the CPU. Published methods that say how a stack of any size is padded and
+cut into windows get it so.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,8 @@ def raw_forward(
         Id, model file or folder, or a published checkpoint.
     planes
         (n, H, W): the measured planes, n = D/r, or all D. Or (C, n, H, W) with all
-        input channels of the network, n = D.
+        input channels of the network, n = D. Networks with a published window take a
+        stack of any size, and a 2D one each plane by itself (`run_stack`).
     structures
         Ids, other names of them (``lamin_b1``), or numbers of outputs; all if left out.
     ratio
@@ -41,16 +43,22 @@ def raw_forward(
 
     Returns
     -------
-    (T, D, H, W) float32.
+    (T, D, H, W) float32; n planes of a stack in windows.
     """
     import torch
 
     array = _checked(planes)
     names, network, interpolation, plain = _opened(model)
     outputs = find_outputs(names, structures, network.config.outputs)
-    source = _source(network.config, array, ratio, interpolation, plain)
+    windowed = _takes_any_stack(network.config) and not _fits(network.config, array)
+    if not windowed:
+        source = _source(network.config, array, ratio, interpolation, plain)
+    elif ratio not in (None, 1):
+        raise InputError("the network is made for dense stacks; leave --ratio out")
     try:
         with torch.inference_mode():
+            if windowed:
+                return run_stack(network, array, outputs)
             return network(source, outputs)[0].float().numpy()
     except (MemoryError, RuntimeError) as error:
         reason = (str(error).splitlines() or ["out of memory"])[0]
@@ -58,6 +66,69 @@ def raw_forward(
             f"the network failed on {_shape(array.shape)} ({reason}); give a smaller "
             "array or fewer --structures"
         ) from error
+
+
+def run_stack(
+    network: Any, stack: np.ndarray, outputs: Sequence[int] | None = None
+) -> np.ndarray:
+    """Run a stack of any size as the network's authors do: (n, H, W) → (T, n, H, W).
+
+    Padded as its configuration says, in windows that move by `window_step` planes,
+    whose mean is taken, and cropped.
+    """
+    import torch
+
+    config = network.config
+    padded, crop = _padded(config, stack)
+    depth = config.planes if config.window_step else len(padded)
+    if depth > len(padded):
+        raise InputError(
+            f"the stack has {len(padded)} planes and the network looks at {depth} at "
+            "once; give at least as many"
+        )
+    total, times = np.zeros(()), np.zeros((len(padded), 1, 1), np.float32)
+    for first in range(0, len(padded) - depth + 1, config.window_step or depth):
+        planes = slice(first, first + depth)
+        source = torch.from_numpy(padded[planes])[None, None]
+        with torch.inference_mode():
+            values = network(source, outputs)[0].float().numpy()
+        if not total.ndim:
+            total = np.zeros((len(values), *padded.shape), np.float32)
+        total[:, planes] += values
+        times[planes] += 1
+    return np.ascontiguousarray((total / times)[:, *crop])
+
+
+def _padded(config: Any, stack: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
+    """Pad a stack as a network's authors do; also return what is cropped."""
+    padding = config.padding
+    pads, crop = [], []
+    multiples = padding.depth, padding.multiple, padding.multiple
+    for length, multiple in zip(stack.shape, multiples, strict=True):
+        more = -length % multiple
+        before = more // 2 if padding.centred else 0
+        pads.append((before, more - before))
+        crop.append(slice(before, before + length))
+    mode: Any = "constant" if padding.mode == "zeros" else padding.mode
+    return np.pad(stack, pads, mode=mode), tuple(crop)
+
+
+def _takes_any_stack(config: Any) -> bool:
+    return config.inputs == 1 and (
+        config.window_step is not None or config.padding.centred
+    )
+
+
+def _fits(config: Any, array: np.ndarray) -> bool:
+    """Whether an array is one window, which goes through as it is."""
+    padding = config.padding
+    if array.ndim == 4:
+        return True
+    planes, height, width = array.shape
+    whole = planes == config.planes
+    if not config.window_step:
+        whole = planes % padding.depth == 0
+    return whole and height % config.stride == 0 and width % config.stride == 0
 
 
 def find_outputs(

@@ -5,6 +5,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.families import (
+    UNEXT,
+)
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks.network import Network
@@ -37,6 +40,14 @@ def build_network(config: NetworkConfig) -> "Network":
         from napari_sparsessp.networks.gvt import GVT
 
         return GVT(config)
+    if config.backbone in UNEXT:
+        from napari_sparsessp.networks.unext import UNeXt
+
+        return UNeXt(config)
+    if config.backbone == "fnet3d":
+        from napari_sparsessp.networks.fnet3d import FNet3D
+
+        return FNet3D(config)
     from napari_sparsessp.networks.unet import MultiNet, UNet
 
     if config.conditioning == "multinet":

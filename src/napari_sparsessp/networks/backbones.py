@@ -1,7 +1,7 @@
 """The 2D backbones of the paper's Table 5, as pyramids with strides 1 to 16.
 
 The networks themselves come from the optional transformers library; their sizes are in
-`napari_sparsessp.networks.config.BACKBONES`. Nothing is ever downloaded.
+`napari_sparsessp.networks.backbone_specs.BACKBONES`. Nothing is ever downloaded.
 """
 
 from math import ceil, gcd, log2
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.networks.config import STRIDE, BackboneSpec, backbone_spec
+from napari_sparsessp.networks.backbone_specs import STRIDE, BackboneSpec, backbone_spec
 
 IMAGE_SIZE = 128
 """Pixels along a side for which positions are stored; others are interpolated."""

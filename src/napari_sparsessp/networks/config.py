@@ -1,120 +1,24 @@
-"""Describe a network: which combinations exist, their shape, and the 2D backbones.
+"""Describe a network: which combinations exist, and their shape.
 
-One table of families, one list of rules, one error. Needs no torch.
+One table of families (`families`), one list of rules, one error. Needs no torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from math import gcd
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Topology = Literal["3d", "2d", "2to3d", "3to2d"]
-DepthMapping = Literal["prefix", "postfix", "none"]
-Conditioning = Literal[
-    "multinet", "multihead", "condnet", "dodnet", "tgnet", "tsn", "repmode"
-]
-TOPOLOGIES, MAPPINGS = get_args(Topology), get_args(DepthMapping)
-CONDITIONINGS = get_args(Conditioning)
-BACKBONES_2D = ("resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b")
-
-
-@dataclass(frozen=True)
-class Family:
-    """A backbone family: what exists of it, and its published widths."""
-
-    source: str  # where the family comes from
-    topologies: tuple[str, ...] = TOPOLOGIES
-    mappings: tuple[str, ...] = MAPPINGS
-    projections: tuple[str, ...] = ("3d", "2d")
-    conditionings: tuple[str, ...] = CONDITIONINGS
-    defaults: dict[str, Any] = field(default_factory=dict)
-    # Of single topologies; before `defaults`.
-    by_topology: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-_PLAIN: dict[str, Any] = {
-    "inputs": 1,
-    "encoder_widths": (32, 64, 128, 256, 512),
-    "encoder_blocks": (1, 1, 1, 1, 1),
-    "decoder_widths": (32, 64, 128, 256),
-    "folded_width": 256,
-    "norm": "batch",
-}
-
-
-def _slim(encoder: tuple[int, ...], decoder: tuple[int, ...]) -> dict[str, Any]:
-    blocks = (1,) * len(encoder)
-    widths = {"encoder_widths": encoder, "decoder_widths": decoder}
-    return widths | {"encoder_blocks": blocks}
-
-
-FAMILIES: dict[str, Family] = {
-    "slim": Family(
-        "this project; nothing 3D is computed at full resolution",
-        mappings=("prefix",),
-        conditionings=("multihead",),
-        defaults={
-            "inputs": 2,
-            "encoder_widths": (32, 64, 128),
-            "encoder_blocks": (1, 2, 2),
-            "decoder_widths": (96, 128, 192, 256),
-            "folded_width": 128,
-            "norm": "none",
-        },
-        by_topology={
-            "2d": _slim((96, 144, 192), (96, 128, 160, 192)),
-            "3d": _slim((24, 64, 128), (32, 64, 128)),
-            "2to3d": _slim((96, 144, 192), (32, 64, 128)) | {"projection": "2d"},
-        },
-    ),
-    "dod": Family(
-        "DoDNet's residual U-Net, the one whose cost the paper reports",
-        defaults={
-            "inputs": 1,
-            "encoder_widths": (32, 64, 128, 256, 256),
-            "encoder_blocks": (1, 2, 2, 2, 2),
-            "decoder_widths": (32, 32, 64, 128),
-            "folded_width": 256,
-            "norm": "group",
-        },
-    ),
-    "plain": Family(
-        "RepMode's U-Net, the one of the released code",
-        projections=("3d", "2d", "code"),
-        defaults=_PLAIN,
-    ),
-    "fnet": Family(
-        "Ounkomol et al. 2018: plain with biases",
-        conditionings=("multinet", "multihead"),
-        defaults={**_PLAIN, "bias": True},
-    ),
-    "gvt": Family(
-        "Wang, Xie and Ji 2021: a 3D U-Net whose bottleneck attends to the whole stack",
-        topologies=("3d",),
-        mappings=("prefix",),
-        conditionings=("multihead",),
-        defaults={
-            "topology": "3d",
-            "inputs": 1,
-            "encoder_widths": (32, 64, 128, 256),
-            "encoder_blocks": (1, 1, 1, 1),
-            "decoder_widths": (32, 64, 128),
-            "norm": "batch",
-        },
-    ),
-    **{
-        name: Family(
-            "Table 5 of the paper, through the transformers library",
-            topologies=("2d", "2to3d"),
-            conditionings=tuple(c for c in CONDITIONINGS if c != "repmode"),
-            defaults={**_PLAIN, "conditioning": "tsn", "topology": "2d"},
-        )
-        for name in BACKBONES_2D
-    },
-}
-"""Families by the name that `NetworkConfig.backbone` takes."""
+from napari_sparsessp.networks.families import (
+    BACKBONES_2D,
+    FAMILIES,
+    UNEXT,
+    Conditioning,
+    DepthMapping,
+    Topology,
+)
 
 
 def why_not(config: "NetworkConfig") -> str | None:
@@ -137,6 +41,10 @@ def why_not(config: "NetworkConfig") -> str | None:
             f"backbone {config.backbone} has no projection {config.projection}; "
             f"choose {' or '.join(family.projections)}"
         )
+    if config.backbone in UNEXT:
+        return _unfit_unext(config)
+    if config.backbone == "fnet3d":
+        return _unfit_fnet3d(config)
     return _unfit_options(config) or _unfit_levels(config)
 
 
@@ -179,6 +87,79 @@ def _unfit_options(config: "NetworkConfig") -> str | None:
             "choose vit_b, vit_l or dinov2_b"
         )
     return None
+
+
+def _unfit_unext(config: "NetworkConfig") -> str | None:
+    """Return why a network of `UNEXT` does not exist."""
+    if config.inputs != 1 or config.ratio != 1 or config.heads != "last":
+        return (
+            f"backbone {config.backbone} takes the dense stack alone and has a single "
+            "decoder; leave out inputs, ratio and heads"
+        )
+    if config.norm != "none" or config.standardised:
+        return (
+            f"backbone {config.backbone} has norms of its own; leave out norm and "
+            "standardised"
+        )
+    z, y, x = config.stem
+    widths = config.encoder_widths
+    if y != x or x not in (2, 4, 8):
+        return f"stem {z},{y},{x} does not exist; y and x are both 2, 4 or 8"
+    if config.depth % z or widths[0] % (config.depth // z):
+        return (
+            f"depth {config.depth} is not made of groups of {z} planes that share "
+            f"{widths[0]} channels; choose another depth or stem"
+        )
+    if (config.depth == 1) != (config.topology == "2d"):
+        return "a depth of 1 is topology 2d, and any other is 3to2d"
+    if config.head_form == "convolution" and x != 4:
+        return "head_form convolution gives 4×4 pixels; choose a stem of 4,4 in y, x"
+    if len(widths) < 2 or len(config.encoder_blocks) != len(widths):
+        return "encoder_blocks needs one entry for each of encoder_widths, two or more"
+    if any(width % 4 for width in widths[1:]):
+        return "encoder_widths below the first must be multiples of 4"
+    wanted = unext_decoder(config.model_dump())
+    if config.decoder_widths != wanted:
+        shown = ", ".join(map(str, wanted))
+        return f"decoder_widths follow from the rest; leave them out, or give {shown}"
+    return None
+
+
+def _unfit_fnet3d(config: "NetworkConfig") -> str | None:
+    widths = config.encoder_widths
+    plain = config.norm == "batch" and config.bias and config.kernel == 3
+    if not plain or config.standardised or config.heads != "last" or config.inputs > 1:
+        return (
+            "backbone fnet3d has one input, batch norms, kernels of 3 and a last layer "
+            "for all structures; leave out what says otherwise"
+        )
+    step = 2 ** (len(widths) - 1)
+    if config.ratio > 1 or config.depth % step:
+        return (
+            f"depth {config.depth} is not a multiple of {step}, which {len(widths)} "
+            "levels need, or the ratio is not 1"
+        )
+    if config.decoder_widths != widths[:-1]:
+        return "decoder_widths are encoder_widths without the last; leave them out"
+    return None
+
+
+def unext_decoder(fields: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the decoder's widths from full resolution down, which the rest decides.
+
+    The last one holds all voxels of a place: planes × pixels × outputs, or what the
+    convolution of the head takes.
+    """
+    depth, outputs = int(fields["depth"]), int(fields["outputs"])
+    widths = tuple(int(width) for width in fields["encoder_widths"])
+    pixels = int(fields["stem"][2])
+    if fields["head_form"] == "shuffle":
+        last = outputs * depth * pixels**2
+    else:
+        # FCMAE counts its inputs where UNeXt2 counts its outputs.
+        share = outputs if fields["backbone"] == "unext2" else 1
+        last = (depth + 2) * share * 4 * int(fields["head_expansion"])
+    return (last, *widths[1:-1])
 
 
 def _unfit_levels(config: "NetworkConfig") -> str | None:
@@ -269,7 +250,7 @@ class NetworkConfig(BaseModel):
     """Shape of a network; everything that its weights do not say.
 
     Where `inputs`, widths, blocks, `norm` or `bias` are left out, they are those of
-    the family (`napari_sparsessp.networks.config.FAMILIES`), with the paper's
+    the family (`napari_sparsessp.networks.families.FAMILIES`), with the paper's
     widths: ``NetworkConfig(backbone="dod", topology="3to2d", conditioning="dodnet")``.
     """
 
@@ -277,7 +258,7 @@ class NetworkConfig(BaseModel):
 
     backbone: Literal[
         "slim", "dod", "plain", "fnet", "gvt",
-        "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b",
+        "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b", "fcmae", "unext2", "fnet3d",
     ] = "slim"  # fmt: skip
     topology: Topology = "3to2d"  # dimension of encoder and decoder
     # How D/r planes become D: interpolated before the network, by a learned
@@ -326,6 +307,14 @@ class NetworkConfig(BaseModel):
     postfix: Literal["feature", "output"] = "feature"
     # Patch size of a vision transformer; its own where left out.
     tokens: Annotated[int, Field(ge=2, le=64)] | None = None
+    # Of ``fcmae`` and ``unext2``: voxels (z, y, x) that become a pixel, blocks on each
+    # level of the decoder, whether its channels become voxels as they are or by a 3D
+    # convolution of some width, whether these are averaged with those before them.
+    stem: tuple[Few, Few, Few] = (5, 4, 4)
+    decoder_blocks: Few = 2
+    head_form: Literal["shuffle", "convolution"] = "shuffle"
+    head_expansion: Few = 4
+    head_pool: bool = True
     tiny: bool = False  # a 2D backbone with little of everything, for tests
 
     @model_validator(mode="before")
@@ -341,7 +330,11 @@ class NetworkConfig(BaseModel):
         if values.get("projection") == "code":
             # The released decoder is twice as wide as its encoder.
             defaults["decoder_widths"] = (64, 128, 256, 512)
-        return {**defaults, **values}
+        values = {**defaults, **values}
+        if values.get("backbone") in UNEXT and "decoder_widths" not in values:
+            with suppress(ArithmeticError, LookupError, TypeError, ValueError):
+                values["decoder_widths"] = unext_decoder(values)
+        return values
 
     @model_validator(mode="after")
     def _fits_together(self) -> "NetworkConfig":
@@ -381,6 +374,8 @@ class NetworkConfig(BaseModel):
     def stride(self) -> int:
         """Height and width must be multiples of this."""
         levels = len(self.encoder_widths)
+        if self.backbone in UNEXT:
+            return self.stem[2] * 2 ** (levels - 1)
         return 2**levels if self.backbone == "slim" else 2 ** (levels - 1)
 
     @property
@@ -388,6 +383,11 @@ class NetworkConfig(BaseModel):
         """How a stack is padded; published methods have padding of their own."""
         if self.backbone == "gvt":
             return Padding(self.stride, self.stride, "reflect", centred=True)
+        if self.backbone == "fcmae":  # as VisCy counts its levels: 256 with a stem of 4
+            halvings = len(self.encoder_widths) * (self.stem[2].bit_length() - 1)
+            return Padding(2**halvings, mode="zeros", centred=True)
+        if self.backbone == "unext2":
+            return Padding(max(64, self.stride), mode="zeros", centred=True)
         return Padding(self.stride)
 
     @property
@@ -397,7 +397,16 @@ class NetworkConfig(BaseModel):
         None where windows overlap by a share that the user may choose, and weigh less
         towards their ends.
         """
-        return None
+        return 1 if self.backbone in UNEXT else None
+
+    @property
+    def fast_step(self) -> int | None:
+        """Planes by which windows may move so that three see each plane, not all D.
+
+        None where nothing is won, or windows are free to overlap anyway.
+        """
+        wide = self.window_step is not None and self.depth >= 6
+        return self.depth // 3 if wide else None
 
     @property
     def per_structure(self) -> bool:
@@ -419,7 +428,7 @@ class NetworkConfig(BaseModel):
         return (
             self.norm in ("group", "instance")
             or self.conditioning in ("dodnet", "tgnet", "tsn")
-            or self.backbone in BACKBONES_2D
+            or self.backbone in (*BACKBONES_2D, *UNEXT)
         )
 
     @property
@@ -432,8 +441,11 @@ class NetworkConfig(BaseModel):
 
     @property
     def slow_in_half(self) -> bool:
-        """Whether CPUs are slower in half precision: they are in 3D convolutions."""
-        return self.backbone == "gvt"
+        """Whether CPUs are slower in half precision.
+
+        They are in large products, and in 3D convolutions.
+        """
+        return self.backbone in (*UNEXT, "fnet3d", "gvt")
 
     @property
     def reach(self) -> int:
@@ -457,6 +469,12 @@ class NetworkConfig(BaseModel):
                 linear = 0 if level == 0 and self.decoder_3d else 1
                 reach += stride * (linear + 2 + 2 * blocks)
             return reach
+        if self.backbone in UNEXT:
+            return self._unext_reach()
+        if self.backbone == "fnet3d":
+            # Four 3×3 on each level, one to the next and back, and two on the last
+            coarse = 2 ** (len(self.encoder_widths) - 1)
+            return 2 + 7 * (coarse - 1) + 2 * coarse
         radius = self.kernel // 2
         coarsest = len(self.encoder_widths) - 1
         reach = radius  # the stem or the head
@@ -470,84 +488,11 @@ class NetworkConfig(BaseModel):
             reach += radius * 2**coarsest
         return reach
 
-
-STRIDE = 16
-"""Height and width of a backbone's input are multiples of this."""
-
-Kind = Literal["resnet", "swin", "vit", "dinov2"]
-
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """One backbone in numbers."""
-
-    kind: Kind  # family: which class of the transformers library it is
-    widths: tuple[int, int, int, int, int]  # channels at strides 1, 2, 4, 8, 16
-    patch: int  # pixels along a side; 1 where the image is not cut in patches
-    shape: Mapping[str, Any]  # options of the library's configuration class
-
-
-def _resnet(hidden: tuple[int, ...], depth: int, stem: int) -> BackboneSpec:
-    shape = {
-        "layer_type": "basic",
-        "embedding_size": hidden[0],
-        "hidden_sizes": list(hidden),
-        "depths": [depth] * 4,
-    }
-    widths = (stem, hidden[0], hidden[0], hidden[1], hidden[3])
-    return BackboneSpec("resnet", widths, 1, shape)
-
-
-def _swin(
-    embedding: int, depths: list[int], heads: list[int], stems: tuple[int, int]
-) -> BackboneSpec:
-    shape = {
-        "embed_dim": embedding,
-        "depths": depths,
-        "num_heads": heads,
-        "window_size": 7,
-        "drop_path_rate": 0.1,
-    }
-    widths = (*stems, embedding, 2 * embedding, 4 * embedding)
-    return BackboneSpec("swin", widths, 4, shape)
-
-
-def _vit(
-    kind: Kind, hidden: int, layers: int, heads: int, stems: tuple[int, int]
-) -> BackboneSpec:
-    shape: dict[str, Any] = {
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-    }
-    if kind == "dinov2":
-        shape["mlp_ratio"] = 4
-    else:
-        shape["intermediate_size"] = 4 * hidden
-    widths = (*stems, hidden // 4, hidden // 2, hidden)
-    return BackboneSpec(kind, widths, 16, shape)
-
-
-BACKBONES = {
-    "resnet18": _resnet((64, 128, 256, 512), 2, stem=32),
-    "swin_b": _swin(128, [2, 2, 18, 2], [4, 8, 16, 32], (32, 64)),
-    "vit_b": _vit("vit", 768, 12, 12, (32, 64)),
-    "vit_l": _vit("vit", 1024, 24, 16, (32, 64)),
-    # The published kernel of 14 × 14 pixels is resampled, so that features lie on the
-    # decoder's grid.
-    "dinov2_b": _vit("dinov2", 768, 12, 12, (32, 64)),
-}
-"""The backbones of Table 5."""
-
-_TINY = {
-    "resnet": _resnet((8, 8, 16, 32), 1, stem=4),
-    "swin": _swin(8, [2, 1, 1, 1], [1, 2, 2, 4], (4, 8)),
-    "vit": _vit("vit", 32, 4, 2, (4, 8)),
-    "dinov2": _vit("dinov2", 32, 4, 2, (4, 8)),
-}
-
-
-def backbone_spec(name: str, *, tiny: bool = False) -> BackboneSpec:
-    """Return a backbone's numbers; `tiny`: few, narrow layers of the same kind."""
-    spec = BACKBONES[name]
-    return _TINY[spec.kind] if tiny else spec
+    def _unext_reach(self) -> int:
+        pixel = self.stem[2]
+        # A pixel of the stem, or of the head's pooling; the 3×3 at half resolution
+        reach = 2 * pixel + (2 if self.head_form == "convolution" else 0)
+        for level, blocks in enumerate(self.encoder_blocks):
+            decoder = self.decoder_blocks if level < len(self.encoder_blocks) - 1 else 0
+            reach += pixel * 2**level * (1 + 3 * (blocks + decoder))
+        return reach

@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_sparsessp.networks import build_network
-from napari_sparsessp.networks.config import BACKBONES, PLANES_BYTES, NetworkConfig
+from napari_sparsessp.networks.backbone_specs import BACKBONES
+from napari_sparsessp.networks.config import PLANES_BYTES, NetworkConfig
+from napari_sparsessp.networks.families import (
+    UNEXT,
+)
 
 VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Of a value that is computed with."""
@@ -80,7 +84,8 @@ def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
             *(kept + results, kept, given, results),
             *(moving, features, config.depth, coarser),
         )
-    stages, kept = (_slim if config.backbone == "slim" else _unet)(config, results)
+    stages_of = {"slim": _slim, **dict.fromkeys(UNEXT, _unext)}
+    stages, kept = stages_of.get(config.backbone, _unet)(config, results)
     return Footprint(max(stages), kept, given, results)
 
 
@@ -89,8 +94,13 @@ def weight_bytes(config: NetworkConfig) -> int:
 
     Never below the true one: a tenth is added for biases, norms and gates.
     """
-    counts = {"slim": _slim_weights, "gvt": _gvt_weights}
-    count = counts.get(config.backbone, _unet_weights)(config)
+    weights_of = {
+        "slim": _slim_weights,
+        "gvt": _gvt_weights,
+        "fnet3d": _fnet3d_weights,
+        **dict.fromkeys(UNEXT, _unext_weights),
+    }
+    count = weights_of.get(config.backbone, _unet_weights)(config)
     if config.conditioning == "multinet":
         count *= config.outputs
     return int(4 * 1.1 * count) + 2**20
@@ -129,6 +139,39 @@ def _slim(config: NetworkConfig, results: float) -> tuple[list[float], float]:
     # Sub-voxels are put in their places by copies.
     stages.append(head + results if config.decoder_3d else head)
     return stages, kept
+
+
+def _unext(config: NetworkConfig, results: float) -> tuple[list[float], float]:
+    """Stages of FCMAE and UNeXt2, and what their decoder goes back to."""
+    area, widths = float(config.stem[2] ** 2), config.encoder_widths
+    encoder = [width / area / 4**level for level, width in enumerate(widths)]
+    decoder = [
+        width / area / 4**level for level, width in enumerate(config.decoder_widths)
+    ]
+    # Voxels of the stem are put in order twice.
+    stages, held, last = [2.0 * config.depth + 3 * encoder[0]], 0.0, 0.0
+    for one in encoder:
+        # What comes, a block's input, its norm, and four times as much inside of it
+        stages.append(held + max(2 * last + one, BLOCK * one))
+        held, last = held + one, one
+    kept, coarse = held, encoder[-1]
+    for skip, one in zip(reversed(encoder[:-1]), reversed(decoder), strict=True):
+        # The coarser feature, spread out, beside the finer one, and their norm
+        stages += [kept + 2 * coarse + 2 * (coarse + skip) + one, kept + BLOCK * one]
+        coarse = one
+    voxels = decoder[0]
+    if config.head_form == "convolution":
+        # At half resolution, two values of which one is the norm's
+        wide = config.outputs * config.head_expansion * config.depth
+        stages.append(kept + 3 * voxels + 3 * wide)
+        stages.append(kept + voxels + 2 * wide + 3 * results)
+    else:
+        stages.append(kept + voxels + 3 * results + voxels)
+    return stages, kept + voxels
+
+
+BLOCK = 9.1
+"""Values of a block of FCMAE or UNeXt2 at its peak, for each of its input's."""
 
 
 def _unet(config: NetworkConfig, results: float) -> tuple[list[float], float]:
@@ -247,6 +290,32 @@ def _gvt_weights(config: NetworkConfig) -> float:
     for fine, coarse in zip(widths, widths[1:], strict=False):
         count += 28 * fine * coarse + 27 * coarse**2 + 27 * fine * coarse
     return count + 8 * sum(widths)
+
+
+def _unext_weights(config: NetworkConfig) -> float:
+    def blocks(width: int, number: int) -> float:
+        return number * (8 * width**2 + 65 * width)
+
+    widths = config.encoder_widths
+    count = float(widths[0] * config.stem[0] * config.stem[2] ** 2)
+    count += sum(4 * a * b for a, b in zip(widths, widths[1:], strict=False))
+    count += sum(map(blocks, widths, config.encoder_blocks))
+    decoder = (*config.decoder_widths, widths[-1])
+    for skip, one, below in zip(widths, decoder, decoder[1:], strict=False):
+        count += (below // 4 + skip) * one + blocks(one, config.decoder_blocks)
+    if config.head_form == "convolution":
+        wide = 4 * config.outputs * config.head_expansion
+        planes = config.depth + 2
+        count += 27 * wide * config.decoder_widths[0] / 4 / planes
+        count += 4 * wide * config.outputs
+    return count
+
+
+def _fnet3d_weights(config: NetworkConfig) -> float:
+    widths = config.encoder_widths
+    steps = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    units = sum(2 * width**2 for width in widths) + sum(3 * w**2 for w in widths[:-1])
+    return 27.0 * (2 * steps + units + widths[0] * (1 + config.outputs))
 
 
 def _unet_weights(config: NetworkConfig) -> float:

@@ -340,7 +340,8 @@ class GVT(Network):
         return y[torch.arange(len(y)), index][:, None]
 
     def _planewise(self, x: torch.Tensor) -> bool:
-        return len(x) == 1 and not (self.training or torch.is_grad_enabled())
+        plain = self.training or torch.is_grad_enabled() or x.is_meta  # to be counted
+        return len(x) == 1 and not plain
 
     def _levels(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Features from full resolution down."""

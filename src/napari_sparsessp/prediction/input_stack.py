@@ -26,10 +26,11 @@ from napari_sparsessp.prediction.normalisation import (
     padding_value,
     probes,
 )
+from napari_sparsessp.prediction.phase_stack import PhaseArray
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import Tile, inside
 from napari_sparsessp.resampling import LateralResampling
-from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.tasks import Progress, no_progress, part_of
 from napari_sparsessp.volume import Volume, as_float32
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def read_stack(
     """
     import torch
 
-    volume = plan.volume if time is None else plan.volume.time(time)
+    volume, progress = _time_point(plan, time, progress)
     lateral = LateralResampling(
         (volume.shape[-2], volume.shape[-1]),
         plan.input_pixel,
@@ -144,6 +145,18 @@ def read_stack(
         tuple(plan.view.planes[plane] for plane in scale.left_out),
         beyond=plan.padding.mode,
     )
+
+
+def _time_point(
+    plan: Plan, time: int | None, progress: Progress
+) -> tuple[Volume, Progress]:
+    """Return the stack of a time point, and what tells how far reading it is."""
+    array = plan.volume.array
+    if not isinstance(array, PhaseArray):
+        return plan.volume if time is None else plan.volume.time(time), progress
+    made = array.stack(time, part_of(progress, 0.0, 0.9))
+    stack = plan.volume.with_(array=made, axes="ZYX")
+    return stack, part_of(progress, 0.9, 1.0)
 
 
 def _read_whole(

@@ -126,6 +126,7 @@ class Workload:
     turned: bool = False  # Whether transforms are averaged
     precision: str = "fp32"
     device: str = "cpu"
+    prepared: int = 0  # Bytes of what is made of the planes before, and to make it
     # Of the measured planes, as they are read and as they are kept
     input_bytes: int = 0
     output_bytes: int = 0  # Of all that is held in memory for the result
@@ -162,7 +163,7 @@ class Workload:
         base = PROCESS_BYTES.get(self.device, PROCESS_BYTES["cpu"])
         plan = MemoryPlan(
             limit=limits.process,
-            process=base,
+            process=base + self.prepared,
             network=network,
             merged=twin,
             activations=activations,

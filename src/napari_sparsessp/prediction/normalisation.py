@@ -8,7 +8,6 @@ nothing take no part.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -43,8 +42,6 @@ that fades into darkness, or glares into saturation, has none."""
 
 FINEST = 64
 """Steps of a 32-bit number, at least, in one deviation of the values."""
-
-Scaling = Literal["robust", "zscore", "none"]
 
 
 class BlankImage(InputError):
@@ -81,7 +78,8 @@ class Survey:
         total = math.prod(shape)
         self._step = max(1, total // SAMPLE)
         self._sample = np.full(-(-total // self._step), np.nan, np.float32)
-        self._rows = None if scaling == "robust" else _RowSums(shape[:2])
+        sampled = scaling in ("robust", "median_iqr")
+        self._rows = None if sampled else _RowSums(shape[:2])
         self.invalid = np.zeros(shape[0], np.int64)
         """NaN and infinite values in each plane."""
 
@@ -114,7 +112,9 @@ class Survey:
     def result(self) -> Normalisation:
         """Mean and deviation of what was counted, all of the stack."""
         left_out = empty_planes(self.sampled())
-        if self._rows is None:
+        if self._scaling == "median_iqr":
+            mean, std = _quartiles(self.sampled(), left_out)
+        elif self._rows is None:
             mean, std = _clipped(self.sampled(), left_out)
         else:
             mean, std = self._rows.total(left_out)
@@ -259,14 +259,38 @@ def _clipped(
     planes: Sequence[np.ndarray], left_out: Sequence[int]
 ) -> tuple[float, float]:
     """Mean and deviation of a sample without its most extreme values."""
-    kept = [plane for index, plane in enumerate(planes) if index not in set(left_out)]
-    sample = np.concatenate(kept)
-    sample = sample[np.isfinite(sample)].astype(np.float64)
+    sample = _kept(planes, left_out)
     if not sample.size:
         return 0.0, 0.0
     bounds = np.percentile(sample, CLIP)
     np.clip(sample, *bounds, out=sample)
     return float(sample.mean()), float(sample.std())
+
+
+def _quartiles(
+    planes: Sequence[np.ndarray], left_out: Sequence[int]
+) -> tuple[float, float]:
+    """Median and interquartile range of a sample.
+
+    InputError: half of it is one value, and the image is not constant.
+    """
+    sample = _kept(planes, left_out)
+    if not sample.size:
+        return 0.0, 0.0
+    low, middle, high = np.percentile(sample, (25, 50, 75))
+    if high == low and np.ptp(sample) > 0:
+        raise InputError(
+            f"half of the image has the value {middle:.3g}, so it has no interquartile "
+            "range to be scaled by; crop it to the cells, or choose another channel"
+        )
+    return float(middle), float(high - low)
+
+
+def _kept(planes: Sequence[np.ndarray], left_out: Sequence[int]) -> np.ndarray:
+    """Return the finite values of all planes but some."""
+    kept = [plane for index, plane in enumerate(planes) if index not in set(left_out)]
+    sample = np.concatenate(kept) if kept else np.empty(0)
+    return sample[np.isfinite(sample)].astype(np.float64)
 
 
 class _RowSums:

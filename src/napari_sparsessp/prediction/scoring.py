@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.metrics import PixelSums, score, zscore_truth
+from napari_sparsessp.metrics import PixelSums, iqr_units, score, zscore_truth
 from napari_sparsessp.prediction.ground_truth import (
     TruthSurvey,
     survey_note,
@@ -49,6 +49,14 @@ def covered_planes(truth: Volume, grid: Grid) -> np.ndarray:
     high = first + (truth.shape[-3] - 0.5) * step
     slack = 1e-3 * grid.voxel_size[0]
     return (centres >= low - slack) & (centres <= high + slack)
+
+
+def uneven_note(name: str) -> str:
+    """Say that a truth's planes were resampled by their heights."""
+    return (
+        f"the planes of the truth of {name} are not evenly spaced: what lies between "
+        "two of them is interpolated"
+    )
 
 
 def check_alignment(truth: Volume, grid: Grid, name: str) -> list[str]:
@@ -138,7 +146,10 @@ def check_truth(
                 f"the truth of {name} has {stack.sizes['Z']} planes and the prediction "
                 "is a projection of one; give the truth's maximum projection"
             )
-        found = _placed(stack, name, volume, sampling, grid)
+        even = stack.evened(grid.voxel_size[0])
+        if even is not stack:
+            notes.append(uneven_note(name))
+        found = _placed(even, name, volume, sampling, grid)
         found, note = found.beside(volume)
         notes += [note] if note else []
         if flat and found.voxel_size:
@@ -246,7 +257,11 @@ def truth_fits(truth: Mapping[str, Volume], grid: Grid, room: int | None) -> boo
 
 
 class Scorer:
-    """Score the predictions of one time point after the other."""
+    """Score the predictions of one time point after the other.
+
+    Those `in_iqrs`, interquartile ranges above the median, come into the units of the
+    z-scored truth by its own range and median.
+    """
 
     def __init__(
         self,
@@ -254,8 +269,12 @@ class Scorer:
         grid: Grid,
         channels: Sequence[str],
         room: int | None = None,
+        *,
+        in_iqrs: bool = False,
     ) -> None:
         self._truth, self._grid, self._channels = truth, grid, list(channels)
+        self._in_iqrs = in_iqrs
+        self._units: dict[str, tuple[float, float]] = {}
         self.fits = truth_fits(truth, grid, room)
         self._time: int | None = None
         self._aligned: dict[str, np.ndarray] = {}
@@ -284,6 +303,8 @@ class Scorer:
         self._aligned = {}
         if self.fits:
             self._aligned = align_truth(self._truth, self._grid, time, self._note)
+        if self._in_iqrs:
+            self._units = {name: iqr_units(one) for name, one in self._aligned.items()}
         self._sums = {} if sums is None else sums
         if sums is not None:
             for name in self._aligned:
@@ -301,7 +322,8 @@ class Scorer:
         names = [self._channels[row] for row in rows]
         for name, sums in self._sums.items():
             if name in names:
-                values = prediction[names.index(name)][inner]
+                gain, offset = self._units.get(name, (1.0, 0.0))
+                values = prediction[names.index(name)][inner] * gain + offset
                 sums.update(values, self._aligned[name][core])
 
     def current(self) -> dict[str, dict[str, float | None]]:
@@ -320,15 +342,20 @@ class Scorer:
                 self._note(name, survey)
                 if survey.blank and self._time is not None:
                     continue
-                scores[name] = _in_blocks(self._grid, survey.truth, output, number)
+                scores[name] = _in_blocks(
+                    self._grid, survey.truth, output, number, in_iqrs=self._in_iqrs
+                )
                 continue
             if name not in self._aligned:
                 continue
             predicted, truth = np.asarray(output[number]), self._aligned[name]
+            gain, offset = self._units.get(name, (1.0, 0.0))
+            if self._in_iqrs:
+                predicted = predicted * np.float32(gain) + np.float32(offset)
             scores[name] = score(predicted, truth)
             if deviation_channel(name) in self._channels:
                 other = self._channels.index(deviation_channel(name))
-                deviation = np.asarray(output[other])
+                deviation = np.asarray(output[other]) * np.float32(gain)
                 scores[name] |= deviation_scores(predicted, deviation, truth)
         self._aligned = {}
         return scores
@@ -353,7 +380,9 @@ def deviation_scores(
     }
 
 
-def _in_blocks(grid: Grid, truth: Volume, output: Any, number: int) -> dict[str, Any]:
+def _in_blocks(
+    grid: Grid, truth: Volume, output: Any, number: int, *, in_iqrs: bool
+) -> dict[str, Any]:
     """Score block by block: what follows from sums alone."""
     whole, planes = PixelSums(), [PixelSums() for _ in range(grid.shape[0])]
     for rows, columns in _blocks(grid.shape[1:]):
@@ -365,9 +394,13 @@ def _in_blocks(grid: Grid, truth: Volume, output: Any, number: int) -> dict[str,
             "choose another channel or file"
         )
     deviation = math.sqrt(whole.spread_truth / whole.count)
+    gain, offset = 1.0, 0.0
+    if in_iqrs:
+        gain, middle = iqr_units(truth.array)
+        gain, offset = gain / deviation, (middle - whole.mean_truth) / deviation
     for rows, columns in _blocks(grid.shape[1:]):
         true = (_block_of(truth, grid, rows, columns) - whole.mean_truth) / deviation
-        predicted = np.asarray(output[number, :, rows, columns])
+        predicted = np.asarray(output[number, :, rows, columns]) * gain + offset
         for sums, *pair in zip(planes, predicted, true, strict=True):
             sums.update(*pair)
     total = PixelSums()

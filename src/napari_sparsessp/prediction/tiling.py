@@ -9,7 +9,7 @@ depth has z cut like y and x.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -25,6 +25,9 @@ Box = tuple[slice, slice, slice]
 
 Part = tuple[int | None, Box]
 """Time index of the output, None without a time axis, and (z, y, x) output voxels."""
+
+Viewport = Callable[[], Part | None]
+"""Returns what is on screen, or None."""
 
 SLACK = 0.1
 """Share by which windows may be farther apart than their overlap says."""

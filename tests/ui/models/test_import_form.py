@@ -72,6 +72,25 @@ def test_what_is_missing_is_reported_beside_its_field_and_in_order(form):
     }
 
 
+def test_light_and_pooling_are_asked_where_a_file_leaves_them_open(form):
+    questions = (
+        Question("scaling", "median_iqr", True, "as published"),
+        Question("modality", "quantitative phase", True, "as published"),
+        Question("head_pool", False, True, "VisCy's default for FCMAE"),
+    )
+    offer(form, found(structures=("dna", "mine"), questions=questions))
+    assert asked(form) == ["scaling", "modality", "head_pool"]
+    assert form.check() == ""
+    type_in(form, "modality", " ")
+    assert form.check().startswith("Say which light")
+    type_in(form, "modality", "phase contrast")
+    form.rows.native("head_pool").setChecked(True)
+    answers = form.answers()
+    assert answers["scaling"] == "median_iqr"
+    assert answers["modality"] == "phase contrast"
+    assert answers["head_pool"] is True
+
+
 def test_half_a_voxel_size_is_refused(form):
     offer(form, found(questions=(Question("voxel_size", (1, 0.1, 0.1), True, "x"),)))
     for text in ("1, 0.1", "1, 0, 0.1", "1, b, 0.1", ""):

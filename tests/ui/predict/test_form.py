@@ -112,6 +112,21 @@ def test_unusual_options_stay_in_sight(options):
     assert options.memory_note.isHidden()
 
 
+def test_fast_windows_are_offered_where_a_model_moves_them_by_one(options):
+    options.more_button.click()
+    assert not options.rows.native("fast").isVisibleTo(options)
+    options.show_windows(5)
+    assert options.rows.native("fast").isVisibleTo(options)
+    assert options.rows.native("fast").text() == "Fast: every 5th window"
+    assert "a 5th of the time" in options.rows.native("fast").toolTip()
+    options.rows.native("fast").setChecked(True)
+    assert options.fast
+    assert options.summary.text() == "every 5 planes"
+    options.show_windows(None)  # another model
+    assert not options.fast
+    assert options.summary.text() == ""
+
+
 def test_unfolded_options_are_scrolled_into_sight(qtbot, added):
     form = added(PredictForm(list))
     form.resize(412, 420)

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_sparsessp.errors import InputError, ModelError, invalid_field
-from napari_sparsessp.models.card import ModelId, Positive, Scaling
+from napari_sparsessp.models.card import UNSTATED, ModelId, Positive, Scaling
 from napari_sparsessp.structures import CATALOGUE, structure_id
 
 if TYPE_CHECKING:
     import torch
 
-QuestionName = Literal["structures", "ratio", "voxel_size", "scaling"]
+QuestionName = Literal[
+    "structures", "ratio", "voxel_size", "scaling", "modality", "head_pool"
+]
 
 PUBLISHED_VOXEL = (0.29, 0.29, 0.29)
 """µm (z, y, x) of the grid that all three methods were trained on."""
@@ -41,6 +43,7 @@ CITATIONS = {
     "SparseSSP": "Zheng et al., SparseSSP, ECCV 2024",
     "pytorch_fnet": "Ounkomol et al., Nature Methods 2018",
     "GVTNet": "Wang, Xie and Ji, Nature Machine Intelligence 2021",
+    "VisCy": "Liu, Hirata-Miyasaki et al., Nature Machine Intelligence 2025",
 }
 
 _STRUCTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]{0,63}")
@@ -52,8 +55,8 @@ class Question:
     """An information that the network needs and the file lacks."""
 
     name: QuestionName
-    # Structure ids, a whole number, a (z, y, x) in µm, or the name of a scaling; None
-    # where nothing suggests itself
+    # Structure ids, a whole number, a (z, y, x) in µm, a name, or yes or no; None where
+    # nothing suggests itself
     suggestion: Any = None
     # Whether the suggestion may be taken without asking: it is what the published
     # method does, or stands in the file's name. A guess is never taken unasked
@@ -66,7 +69,7 @@ class CheckpointInfo:
     """Contents of a checkpoint, as far as the file shows them."""
 
     path: Path
-    # `RepMode`, `SparseSSP`, `GVTNet`, `pytorch_fnet` or `pytorch_fnet (legacy)`
+    # `RepMode`, `SparseSSP`, `GVTNet`, `pytorch_fnet (legacy)`, `VisCy FCMAE`, …
     format: str
     network: dict[str, Any]  # Fields of `napari_sparsessp.networks.NetworkConfig`
     outputs: int  # Structures T that the network predicts
@@ -198,8 +201,12 @@ class Answers(BaseModel):
     voxel_size: tuple[Positive, Positive, Positive]
     scaling: Scaling
     modality: Name = "bright-field"
+    # Whether the head averages pixels; None where the file says it, or there is no such
+    # head
+    head_pool: bool | None = None
     licence: Name = "not stated in the file; ask its authors"
     citation: Line = ""
+    trained_on: Name = UNSTATED  # Cells and objective
     limits: tuple[Line, ...] = ()
 
 
@@ -213,8 +220,14 @@ def answers_for(found: CheckpointInfo, **given: Any) -> Answers:
     fields["structures"] = _structures(found, fields.get("structures"))
     if "ratios" not in fields:
         fields["ratios"] = (_ratio(found),)
-    for name in ("voxel_size", "scaling"):
-        fields.setdefault(name, assumed(found, name))
+    for name in ("voxel_size", "scaling", "modality", "head_pool"):
+        if (answer := assumed(found, name)) is not None:
+            fields.setdefault(name, answer)
+    if "voxel_size" not in fields:
+        raise InputError(
+            "the file does not say for which voxel size the network was trained; give "
+            "it in µm with --voxel-size Z,Y,X"
+        )
     try:
         return Answers.model_validate(fields)
     except ValidationError as error:

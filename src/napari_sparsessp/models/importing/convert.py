@@ -35,7 +35,7 @@ from napari_sparsessp.tasks import Progress, no_progress
 if TYPE_CHECKING:
     import torch
 
-TRAINED = {"pytorch_fnet": (64, 64)}
+TRAINED = {"pytorch_fnet": (64, 64), "VisCy": (256, 256)}
 """Pixels (y, x) of the published training patches; 128×128 of the others."""
 
 UNKNOWN = "Imported: the file does not say how well it predicts, or on what."
@@ -145,7 +145,10 @@ def _card(found: CheckpointInfo, answers: Answers) -> ModelCard:
     from napari_sparsessp.networks import NetworkConfig
 
     try:
-        network = NetworkConfig.model_validate(found.network)
+        fields = dict(found.network)
+        if answers.head_pool is not None:
+            fields["head_pool"] = answers.head_pool
+        network = NetworkConfig.model_validate(fields)
     except ValidationError as error:
         reason = invalid_field(error)[1]
         raise refusal(found.path, f"its network cannot be built ({reason})") from error
@@ -171,7 +174,9 @@ def _card(found: CheckpointInfo, answers: Answers) -> ModelCard:
             modality=answers.modality,
             normalisation=SCALINGS[answers.scaling],
             scaling=answers.scaling,
-            trained_on="not stated in the file; see its publication",
+            # Targets were scaled as the input was.
+            units="iqr" if answers.scaling == "median_iqr" else "zscore",
+            trained_on=answers.trained_on,
             limits=(*answers.limits, UNKNOWN),
             source={"format": found.format, "file": found.path.name},
         )

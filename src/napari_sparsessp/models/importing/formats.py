@@ -1,4 +1,6 @@
-"""Recognise RepMode, SparseSSP and pytorch_fnet weights and map them to our networks.
+"""Recognise published weights and map them to our networks.
+
+RepMode, SparseSSP and pytorch_fnet here, VisCy in `viscy`.
 
 Each format has a reader that reads the architecture off the shapes of the weights, and
 a table "our name → published name"; both sides have the same shapes, so no number is
@@ -29,6 +31,14 @@ from napari_sparsessp.models.importing.checkpoint import (
 )
 from napari_sparsessp.models.importing.gvtnet import read_gvtnet
 from napari_sparsessp.models.importing.tensorflow import find_index
+from napari_sparsessp.models.importing.viscy import (
+    FCMAE_PREFIX,
+    FNET3D_PREFIX,
+    UNEXT2_PREFIX,
+    lightning_weights,
+    read_fnet3d,
+    read_unext,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +68,10 @@ def read_source(path: str | Path) -> Source:
         checkpoint = open_checkpoint(path)
         _refuse_ensemble(checkpoint)
         content = checkpoint.content
-        table = next((content[name] for name in _TABLES if name in content), content)
+        table: Any = lightning_weights(content)
+        if table is None:
+            tables = (content[name] for name in _TABLES if name in content)
+            table = next(tables, content)
         state = checked_state(table, checkpoint.path)
     for prefix, read in _READERS.items():
         if any(name.startswith(prefix) for name in state):
@@ -476,5 +489,8 @@ _READERS: dict[str, Callable[[Checkpoint, State], Source]] = {
     "encoder_block1.": _read_repmode,
     _BLOCKS: _read_sparsessp,
     "net_recurse.": _read_fnet,
+    FCMAE_PREFIX: read_unext,
+    UNEXT2_PREFIX: read_unext,
+    FNET3D_PREFIX: read_fnet3d,
 }
 """Reader by a prefix of some names of the format's weights."""

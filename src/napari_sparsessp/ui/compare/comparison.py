@@ -113,7 +113,8 @@ def pair_of(
     predicted = _one_time(reading.volume, time, "the prediction")
     about = prediction.metadata[KEY]
     ours = bool(about.get("request") or about.get("provenance"))
-    predicted = predicted.with_(zscored=ours)
+    units = about.get("units") or (about.get("provenance") or {}).get("units")
+    predicted = predicted.with_(zscored=ours, in_iqrs=units == "iqr")
     true = other.volume
     if "C" in true.axes and channel is not None:
         true = true.channel(channel)
@@ -206,7 +207,8 @@ class Comparison(QObject):
     changed = Signal()  # layers or choices: the dock has to refresh
     scored = Signal(str)  # structure
     failed = Signal(str)  # structure; `problem` says why
-    computed = Signal(str, object, object)  # `ERROR` or `TRUTH`, pair, voxels
+    # `ERROR` or `TRUTH`, pair, the error's voxels or those of truth and prediction
+    computed = Signal(str, object, object)
     outdated = Signal(str)  # key of a layer whose results were discarded
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
@@ -425,5 +427,5 @@ def _compute(what: str, pair: Pair, progress: TaskProgress) -> tuple[Pair, Any]:
     if what == SCORES:
         volumes = pair.truth, pair.prediction
         return pair, agreement.agreement(*volumes, pair.structure, progress)
-    function = agreement.error_of if what == ERROR else agreement.aligned_truth
+    function = agreement.error_of if what == ERROR else agreement.aligned_stacks
     return pair, function(pair.truth, pair.prediction)

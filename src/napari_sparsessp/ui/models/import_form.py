@@ -10,7 +10,11 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QWidget
 
 from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row, wrapped_label
-from napari_sparsessp.ui.widgets.card_text import count_text, structure_names
+from napari_sparsessp.ui.widgets.card_text import (
+    count_text,
+    structure_names,
+    title_of,
+)
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import (
     TOPOLOGIES,
@@ -70,6 +74,12 @@ def _read_name(text: str) -> str:
     if not text:
         raise ValueError("Give the model a name.")
     return text
+
+
+def _read_modality(text: str) -> str:
+    if not text.strip():
+        raise ValueError("Say which light: bright-field, phase contrast, …")
+    return text.strip()
 
 
 def _read_ratios(text: str) -> tuple[float, ...]:
@@ -160,17 +170,35 @@ class ImportAnswers:
         },
     ] = ()
     scaling: Annotated[
-        Literal["zscore", "robust", "none"],
+        Literal["zscore", "median_iqr", "robust", "none"],
         {
             "label": "Scaling of the input",
             "above": True,
             "choices": [
-                ("zscore", "z-score over the whole stack (as published)"),
+                ("zscore", "z-score over the whole stack"),
+                ("median_iqr", "interquartile ranges above the median"),
                 ("robust", "z-score, extremes left out"),
                 ("none", "none: the values as they are"),
             ],
         },
     ] = "zscore"
+    modality: Annotated[
+        str,
+        {
+            "label": "Transmitted light it was trained on",
+            "name": "Modality",
+            "above": True,
+            "read": _read_modality,
+        },
+    ] = "bright-field"
+    head_pool: Annotated[
+        bool,
+        {
+            "label": "The head averages pixels",
+            "tooltip": "Leaves no trace in the weights. Wrong, the picture is a little "
+            "too soft or shows a grid of 2×2 pixels.",
+        },
+    ] = True
     licence: Annotated[
         str | None,
         {
@@ -308,7 +336,7 @@ class CheckpointPanel(QFrame):
             if contents.ratio is not None:
                 facts.append(ratios_text((contents.ratio,)))
         else:
-            self.headline.setText(f"A model of this plugin: {contents.name}")
+            self.headline.setText(f"A model of this plugin: {title_of(contents)}")
             facts.append(ratios_text(contents.ratios))
         self.facts.setText(" · ".join(facts))
         names = structure_names(contents.structures or ())

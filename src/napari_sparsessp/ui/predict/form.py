@@ -18,6 +18,7 @@ from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
     SpeedEstimate,
+    fast_windows,
     structures_text,
 )
 from napari_sparsessp.ui.preferences import (
@@ -47,6 +48,7 @@ from napari_sparsessp.ui.widgets.card_text import (
 from napari_sparsessp.ui.widgets.device import DeviceBox
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
+from napari_sparsessp.ui.widgets.optics import PhasePanel
 from napari_sparsessp.ui.widgets.sampling import SamplingPanel
 from napari_sparsessp.ui.widgets.stack_input import InputPanel, expectations
 from napari_sparsessp.ui.widgets.structures import StructureModel, StructureTable
@@ -59,11 +61,15 @@ if TYPE_CHECKING:
 _GB = 10**9
 _TIMES = len(TRANSFORMS)
 
+ENDINGS = {2: "nd", 3: "rd", 21: "st"}
+"""Of ordinal numbers; ``th`` otherwise."""
+
 
 @dataclass(frozen=True)
 class PredictOptions:
     """Options that few users need."""
 
+    fast: Annotated[bool, {"label": "Fast"}] = False
     tta: Annotated[
         bool,
         {
@@ -119,6 +125,7 @@ class OptionsPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._windows: int | None = None
         self.more_button = link_button(
             "More…", "Averaging, uncertainty, and a limit of memory."
         )
@@ -143,12 +150,33 @@ class OptionsPanel(QWidget):
         in_a_column(self, self.summary, self.body, spacing=4)
         news = preference_news()
         self._show_limit(news.now)
+        self.show_windows(None)
         self.preferences_button.setVisible(news.has_page)
         self.preferences_button.clicked.connect(lambda _on: open_preferences(self))
         news.changed.connect(self._on_preferences)
         self.rows.changed.connect(self._on_changed)
         self.more_button.toggled.connect(self._on_more)
         self._on_more(False)
+
+    def show_windows(self, step: int | None) -> None:
+        """Offer to move windows by `step` planes where a model moves them by one."""
+        self.rows.show_row("fast", step is not None)
+        if step is not None:
+            nth = f"{step}{ENDINGS.get(step, 'th')}"
+            self.rows.native("fast").setText(f"Fast: every {nth} window")
+            self.rows.native("fast").setToolTip(
+                f"As published, the windows of this model move by one plane and their "
+                f"mean is taken. By {step} planes it takes a {nth} of the time; three "
+                "windows see each plane, so that the result is a little noisier and "
+                "not exactly the published method's."
+            )
+        self._windows = step
+        self._summarise()
+
+    @property
+    def fast(self) -> bool:
+        """Whether fewer windows are asked for, of a model that has such."""
+        return self.rows.values().fast and self._windows is not None
 
     def show_memory(self, text: str) -> None:
         """Show how much memory a plan takes; "" without a plan."""
@@ -172,6 +200,7 @@ class OptionsPanel(QWidget):
     def _summarise(self) -> None:
         options, precision = self.rows.values(), preferences().precision
         parts = [
+            f"every {self._windows} planes" if self.fast else "",
             f"average of {_TIMES}" if options.tta else "",
             "with uncertainty" if options.uncertainty else "",
             f"at most {options.memory_gb:.1f} GB" if options.memory_gb else "",
@@ -344,13 +373,14 @@ class PredictForm(StepForm):
         self.structure_step = Step("predict <b>these structures</b>")
         self.topology_step = Step("model")
         self.device_step = Step("on", last=True)
+        self.phase = PhasePanel()
         self.stack_step.title_row.addWidget(self.input.edit_button)
         self.structure_step.title_row.addWidget(self.all_button)
         self.structure_step.title_row.addWidget(self.none_button)
         self.device_step.title_row.addWidget(self.device, 12)
         self.device_step.title_row.addWidget(self.options.more_button)
-        steps = [
-            (self.stack_step, [self.input]),
+        steps: list[tuple[Step, list[QWidget]]] = [
+            (self.stack_step, [self.input, self.phase]),
             (self.sampling_step, [self.sampling]),
             (self.structure_step, [self.table, self.measured_note]),
             (self.topology_step, [self.topology]),
@@ -370,6 +400,8 @@ class PredictForm(StepForm):
     def state(self) -> FormState:
         """Return all choices of the user."""
         options = self.options.rows.values()
+        card = self.topology.card()
+        windows = fast_windows(card) if self.options.fast else None
         return FormState(
             layer=self.input.layer_key(),
             leading=self.input.leading(),
@@ -379,13 +411,15 @@ class PredictForm(StepForm):
             simulate=self.sampling.simulate(),
             structures=self.structures.ticked(),
             truths=self.structures.truths(),
-            card=self.topology.card(),
+            card=card,
             device=self.device.device(),
             precision=preferences().precision,
             tta=options.tta,
+            overlap=None if windows is None else windows[1],
             mask_invalid=options.mask_invalid,
             uncertainty=options.uncertainty,
             memory_limit=options.memory_limit,
+            optics=self.phase.chosen(),
         )
 
     def show_model(self) -> None:
@@ -394,11 +428,13 @@ class PredictForm(StepForm):
         ids = () if card is None else card.structures
         cost = "" if card is None else cost_words(card)
         self.structures.set_structures(ids, cost)
+        windows = fast_windows(card)
+        self.options.show_windows(None if windows is None else windows[0])
 
     def set_locked(self, locked: bool) -> None:
         """Lock the form while a prediction runs; eyes and truths stay free."""
         links = self.input.edit_button, self.all_button, self.none_button
-        panels = self.input, self.sampling, self.topology, self.device
+        panels = self.input, self.phase, self.sampling, self.topology, self.device
         for widget in (*links, *panels, self.options.body):
             widget.setEnabled(not locked)
         self.structures.set_locked(locked)
@@ -413,7 +449,10 @@ class PredictForm(StepForm):
         rows = []
         if reading is not None:
             known = None if view is None else view.ratio
-            rows = expectations(state.card, reading, state.channel, known)
+            made = state.optics is not None
+            rows = expectations(
+                state.card, reading, state.channel, known, makes_phase=made
+            )
         self.input.show_expectations(rows)
         others = [name for _, name in self.structures.layers]
         self.topology.show_fit(reading, state.channel, others)
