@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import published
+from images import a_stack, write_stack
 from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.sparse import SparseView
@@ -195,3 +196,26 @@ def test_a_pipe_is_not_waited_for(refused, sparse, tmp_path):
     os.mkfifo(pipe)
     line = refused("models", "run", sparse, "--input", pipe, "--out", tmp_path / "y")
     assert "pipe or a device" in line
+
+
+def test_a_checkpoint_of_tensorflow_is_run_imported_and_predicts(
+    sparsessp, run, planes, tmp_path
+):
+    """From its folder; in tiles it looks at the whole stack first, and says so."""
+    folder = tmp_path / "dna" / "models" / "x"
+    folder.mkdir(parents=True)
+    published.gvtnet(folder)
+    source = planes(12, 24, 16)
+    index = folder / "model.ckpt.index"
+    np.testing.assert_array_equal(run(folder, source), run(index, source))
+    target = tmp_path / "gvt.safetensors"
+    code, said, err = sparsessp("models", "import", folder, "--out", target)
+    assert code == 0, err
+    assert "gvtnet-dna" in said
+    stack = write_stack(tmp_path / "s.ome.tif", a_stack(12, 40), voxel_size=(0.29,) * 3)
+    code, _, err = sparsessp(
+        *("predict", stack, "--model", target, "--out", tmp_path / "o.ome.tif"),
+        *("--device", "cpu", "--tile", "64,16,16"),
+    )
+    assert code == 0, err
+    assert "looking at the whole stack" in err

@@ -8,6 +8,11 @@ import pytest
 import torch
 
 from napari_sparsessp.errors import InputError, OutOfMemory
+from napari_sparsessp.models.importing import (
+    answers_for,
+    import_checkpoint,
+    inspect_checkpoint,
+)
 from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.config import Padding
@@ -201,7 +206,7 @@ FLAT = {
 @pytest.fixture
 def sliding(tmp_path, monkeypatch):
     """A network that is run like VisCy's: zeros around, windows moved by a plane."""
-    padding = Padding(16, mode="zeros", centred=True)
+    padding = Padding(128, mode="zeros", centred=True)  # more than a halo
     monkeypatch.setattr(NetworkConfig, "window_step", 1)
     monkeypatch.setattr(NetworkConfig, "padding", padding)
     return a_model(tmp_path / "sliding.safetensors", **FLAT)
@@ -213,13 +218,13 @@ def test_windows_move_by_the_network_s_own_step(sliding, make_volume, overlap):
     volume = make_volume((9, 37, 21))
     x = volume.numpy()
     x = (x - x.mean()) / x.std()
-    padded = np.pad(x, ((0, 0), (5, 6), (5, 6)))
+    padded = np.pad(x, ((0, 0), (45, 46), (53, 54)))
     total, count = np.zeros((2, 9, 37, 21)), np.zeros((9, 1, 1))
     for start in range(6) if overlap is None else (0, 2, 4, 5):
         window = torch.from_numpy(padded[start : start + 4].copy())[None, None]
         with torch.inference_mode():
             y = sliding.network(window)[0].numpy()
-        total[:, start : start + 4] += y[..., 5:-6, 5:-6]
+        total[:, start : start + 4] += y[..., 45:-46, 53:-54]
         count[start : start + 4] += 1
     result = predict(sliding, volume, request=asked(overlap=overlap))
     assert apart(result.volume.numpy(), total / count) <= 1e-5
@@ -227,6 +232,19 @@ def test_windows_move_by_the_network_s_own_step(sliding, make_volume, overlap):
     tiled = predict(sliding, volume, request=asked(tile=(4, 16, 16)))
     assert any("looks at the whole" in text for text in tiled.report.warnings)
     assert np.isfinite(tiled.volume.numpy()).all()
+
+
+@pytest.mark.parametrize("name", ["vscyto3d_unext2_z5", "vscyto3d_fcmae_z10"])
+def test_the_engine_gives_the_authors_volume(shared_parity, tmp_path, name):
+    """Their sliding window over an odd-sized stack, padding and running mean."""
+    path = shared_parity(f"weights/{name}.ckpt")
+    expected = np.load(path.with_suffix(".npz"))
+    voxel, found = (0.2, 0.1, 0.1), inspect_checkpoint(path)
+    answers = answers_for(found, structures=["a", "b"], voxel_size=voxel, id="one")
+    model = load_model(import_checkpoint(path, answers, tmp_path))
+    volume = Volume(expected["volume"][0, 0], "ZYX", voxel)
+    got = voxels(model, volume, normalisation=(0, 1))
+    assert apart(got, expected["volume_y"][0]) <= 1e-4
 
 
 def test_a_stack_with_fewer_planes_than_a_window_is_refused(sliding, make_volume):

@@ -34,21 +34,26 @@ class Planes:
     """
 
     def __init__(
-        self, write: Write, shape: Sequence[int], like: torch.Tensor, behind: int = 0
+        self,
+        write: Write,
+        shape: Sequence[int],
+        like: torch.Tensor,
+        behind: int = 0,
+        together: int = 1,
     ) -> None:
         self.shape = tuple(shape)  # (1, C, D, H, W)
         _, channels, self.depth, height, width = self.shape
         # Zeros behind y and x, where a strided convolution wants them.
         self._size = (channels, height + behind, width + behind)
         self._write, self._like = write, like
+        self._together = together  # Planes that are made in multiples of this
         self._buffer = new_stack(like, channels, (1, *self._size[1:])).zero_()
         # The buffer's first plane, and the end of what is made; before 0 it is zero.
         self._first, self._stop = -1, 0
 
     def advance(self, start: int, stop: int) -> torch.Tensor:
         """Make all planes below `stop`, let go of those below `start`; return them."""
-        ready = min(stop, self.depth)
-        ready += ready % 2 if ready < self.depth else 0  # up-sampling makes pairs
+        ready = min(-(-stop // self._together) * self._together, self.depth)
         self._make_room(start, max(stop, ready) - start)
         if ready > self._stop:
             begun, self._stop = self._stop, ready
@@ -159,7 +164,7 @@ class Residual(nn.Module):
         second = Planes(convolve, x.shape, like)
 
         def write(out: torch.Tensor, start: int, stop: int) -> None:
-            x.advance(start, min(stop + 4, x.depth))
+            x.advance(start, min(stop + 2, x.depth))
             y = self.conv2(second.advance(start - 1, stop + 1), IN_PLANES)
             torch.add(y, x.part(start, stop), out=out)
 
@@ -391,7 +396,8 @@ class GVT(Network):
         skip, up, unit = features.skips[-1], self.ups[level], self.decoder[level]
         assert isinstance(up, Up)
         assert isinstance(unit, Residual)
-        planes = Planes(up.planewise(features.below, skip), skip.shape, skip)
+        enlarge = up.planewise(features.below, skip)
+        planes = Planes(enlarge, skip.shape, skip, together=2)
         return planes, unit.planewise(planes, skip)
 
     def _predicted(

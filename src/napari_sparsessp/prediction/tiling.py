@@ -168,6 +168,7 @@ def lateral_cuts(
     padding = padding or Padding(stride)
     core = max(stride, size.core[axis] // stride * stride)
     count = -(-length // core)
+    padded = padding.span(length, padding.multiple)
     whole = length if resize is None else resize.size[axis]
     if size.fade:
         # What cross-fades is cut on the model's grid, whatever the output is.
@@ -185,7 +186,8 @@ def lateral_cuts(
             source = resize.source(axis, output, length)
         own = owned[number] if owned else source
         keep = max(0, own[0] - size.fade), min(length, own[1] + size.fade)
-        read = _read(keep, size, padding.span(length, padding.multiple))
+        # All that is padded, where there is no other tile: it may be more than a halo.
+        read = padded if len(firsts) == 1 else _read(keep, size, padded)
         cuts.append(Cut(own, keep, read, output, source))
     return cuts
 
