@@ -1,4 +1,4 @@
-"""Import published checkpoints: RepMode, SparseSSP and pytorch_fnet.
+"""Import published checkpoints: RepMode, SparseSSP, pytorch_fnet, VisCy and GVTNet.
 
 `checkpoint` opens and checks a file, `formats` recognises it, `answers` completes what
 the file does not say, `convert` writes a model. Nothing here loads torch before a file

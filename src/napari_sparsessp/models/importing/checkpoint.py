@@ -221,7 +221,7 @@ def damaged(path: Path, why: str) -> ModelError:
 def _unknown(path: Path, why: str) -> ModelError:
     return ModelError(
         f"{path} is no checkpoint that can be imported: {why}; RepMode .p, SparseSSP "
-        ".pth, pytorch_fnet .p and VisCy .ckpt files can"
+        ".pth, pytorch_fnet .p, VisCy .ckpt and GVTNet .index files can"
     )
 
 
@@ -271,7 +271,7 @@ def refusal(path: Path, why: str) -> ModelError:
     """Return the error for weights that are no network of ours."""
     return ModelError(
         f"checkpoint {path} cannot be imported: {why}; check that it is a RepMode, "
-        "SparseSSP, pytorch_fnet or VisCy checkpoint, or get it again"
+        "SparseSSP, pytorch_fnet, VisCy or GVTNet checkpoint, or get it again"
     )
 
 

@@ -126,8 +126,8 @@ class ModelsForm(QWidget):
         self.import_button = QPushButton("Import…")
         self.import_button.setToolTip(
             "A file of this computer: a model of this plugin, or published weights of "
-            "RepMode, SparseSSP, pytorch_fnet or VisCy. You may also drop it onto this "
-            "dock."
+            "RepMode, SparseSSP, pytorch_fnet, VisCy or GVTNets. You may also drop it "
+            "onto this dock."
         )
         self.fetch_button = QPushButton("Fetch…")
         self.fetch_button.setToolTip(

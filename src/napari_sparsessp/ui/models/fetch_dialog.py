@@ -19,8 +19,8 @@ from napari_sparsessp.ui.widgets.forms import Form
 _WIDTH_LETTERS = 90
 _HINT = (
     "Paste the address of a model's file, or its DOI (Zenodo, figshare, Dataverse). "
-    "Models of this plugin are added at once; checkpoints of RepMode, SparseSSP and "
-    "pytorch_fnet are imported, and nothing in them is executed."
+    "Models of this plugin are added at once; checkpoints of RepMode, SparseSSP, "
+    "pytorch_fnet and VisCy are imported, and nothing in them is executed."
 )
 
 

@@ -266,8 +266,8 @@ class TopologyPicker(QWidget):
         box.addItem("Import a checkpoint…", IMPORT)
         box.setItemData(
             box.count() - 1,
-            "Use published weights: RepMode, SparseSSP, pytorch_fnet or VisCy. A file "
-            "can also be dropped onto this dock.",
+            "Use published weights: RepMode, SparseSSP, pytorch_fnet, VisCy, GVTNets. A "
+            "file can also be dropped onto this dock.",
             tip,
         )
         self._choose(card)
