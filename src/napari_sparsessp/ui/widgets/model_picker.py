@@ -266,7 +266,7 @@ class TopologyPicker(QWidget):
         box.addItem("Import a checkpoint…", IMPORT)
         box.setItemData(
             box.count() - 1,
-            "Use published weights: RepMode, SparseSSP, pytorch_fnet, VisCy, GVTNets. A "
+            "Use published weights: RepMode, SparseSSP, pytorch_fnet, VisCy, GVTNet. A "
             "file can also be dropped onto this dock.",
             tip,
         )
