@@ -144,6 +144,11 @@ def plan_prediction(
     work = _on_device(work, request, stored)
     layout, memory = _cut(card, request, work, tile_size)
     notes = [*sampling.warnings, *_notes(card, request, structures, model_shape[0])]
+    if checked and card.units == "iqr":
+        notes.append(
+            f"{card.id} predicts interquartile ranges above the median: each truth's "
+            "own median and range bring that to its units before it is scored"
+        )
     return Plan(
         request=request,
         card=card,
@@ -263,12 +268,6 @@ def _notes(
     depth: int,
 ) -> Iterator[str]:
     """Warn of a depth that projections were not learned from, and of raw spreads."""
-    if card.units == "iqr":
-        yield (
-            f"{card.id} predicts interquartile ranges above the median of a stain, not "
-            "z-scores; a truth's own median and range bring it to the truth's units "
-            "before it is scored"
-        )
     window = card.patch[0]
     if card.z_projection != "none" and depth != window:
         yield (
