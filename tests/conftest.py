@@ -129,3 +129,13 @@ def file_server(monkeypatch):
     files = FileServer().start()
     yield files
     files.stop()
+
+
+@pytest.fixture
+def served_gallery(monkeypatch, tmp_path_factory):
+    """A gallery of small models on an https server of this machine."""
+    from served_gallery import ServedGallery
+
+    served = ServedGallery(tmp_path_factory.mktemp("settings"), monkeypatch)
+    yield served
+    served.stop()

@@ -1,8 +1,13 @@
 """A server of files on this machine, with the moods of those on the internet."""
 
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
+"""Of 127.0.0.1, with its key; whoever trusts it, trusts itself."""
 
 
 @dataclass
@@ -22,6 +27,7 @@ class FileServer:
     kind: str = "application/octet-stream"
     cut: int | None = None
     hold: threading.Event | None = None
+    https: bool = False
     asked: list = field(default_factory=list)
     headers: list = field(default_factory=list)
 
@@ -37,6 +43,13 @@ class FileServer:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        if self.https:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(CERTIFICATE)
+            # the handshake belongs into the thread of its request
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(
             target=self.server.serve_forever, args=(0.02,), daemon=True
         ).start()
@@ -49,7 +62,8 @@ class FileServer:
         self.server.server_close()
 
     def url(self, name):
-        return f"http://127.0.0.1:{self.server.server_port}/{name}"
+        scheme = "https" if self.https else "http"
+        return f"{scheme}://127.0.0.1:{self.server.server_port}/{name}"
 
     def answer(self, request):
         name = request.path.lstrip("/")

@@ -10,9 +10,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from napari_sparsessp.networks import NetworkConfig, build_network
+from tensor_bundle import write
 
 MODE = {
     "conv.expert_5": "expert_conv5x5_conv",
@@ -81,6 +83,31 @@ def fnet(
             "count_iter": 50_000,
         }
         torch.save(content, path)
+    return network
+
+
+def gvtnet(folder: Path, widths=(2, 3, 4), **changes) -> torch.nn.Module:
+    """GVTNets' checkpoint of TensorFlow, Adam's slots included; returns the network.
+
+    `changes` are arrays to be written beside or instead of those of the network.
+    """
+    torch.manual_seed(1)
+    fields = {"encoder_widths": widths, "decoder_widths": widths[:-1]}
+    fields |= {"outputs": 1, "depth": 32, "encoder_blocks": (1,) * len(widths)}
+    network = build_network(NetworkConfig(backbone="gvt", **fields)).eval()
+    tensors = {"global_step": np.array(7, "<i8"), "beta1_power": np.array(0.1, "<f4")}
+    for name, tensor in network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if "norm" in name:
+            tensor.uniform_(0.5, 2)
+        array = tensor.numpy()
+        if array.ndim == 5:
+            array = np.ascontiguousarray(array.transpose(2, 3, 4, 1, 0))
+        tensors[_gvtnet_name(name)] = array
+        for slot in ("Adam", "Adam_1"):
+            tensors[f"{_gvtnet_name(name)}/{slot}"] = array
+    write(folder, {**tensors, **changes})
     return network
 
 
@@ -167,3 +194,39 @@ def _fnet_name(name: str, bottom: int) -> str:
         return f"{place}.sub_2conv_{'more' if side == 'encoder' else 'less'}.{rest}"
     conv, norm = ("conv_down", "bn0") if kind == "downs" else ("convt", "bn1")
     return f"{place}.{rest.replace('conv.', f'{conv}.').replace('norm.', f'{norm}.')}"
+
+
+_GVT_NORM = {
+    "weight": "gamma", "bias": "beta",
+    "running_mean": "moving_mean", "running_var": "moving_variance",
+}  # fmt: skip
+_GVT_BOTTOM = {"query": "q", "key": "k", "value": "v", "out": "out"}
+
+
+def _gvtnet_name(name: str) -> str:
+    *path, part = name.split(".")
+    end = {"weight": "kernel"}.get(part, part)
+    end = _GVT_NORM[part] if "norm" in path[-1] else end
+    down = f"encoding_block_{int(path[1]) + 2}" if path[0] == "downs" else ""
+    up = f"decoding_block_{int(path[1]) + 1}" if path[0] in ("ups", "decoder") else ""
+    match path:
+        case ["first"]:
+            where = "first_convolution"
+        case ["head"]:
+            where = "output_convolution"
+        case ["norm"]:
+            where = "batch_norm_output"
+        case ["attention", "norm"]:
+            where = "bottom_block/block_0/batch_norm"
+        case ["attention", layer]:
+            where = f"bottom_block/block_0/attention/{_GVT_BOTTOM[layer]}_transform"
+        case ["downs", _, "shortcut"]:
+            where = f"{down}/downsampling/projection_shortcut"
+        case ["ups", _]:
+            where = f"{up}/upsampling/transposed_convolution"
+        case [*unit, layer]:
+            places = {"residual": "encoding_block_1/res_0"}
+            places |= {"downs": f"{down}/downsampling", "decoder": f"{up}/res_0"}
+            kind = {"conv": "convolution", "norm": "batch_norm"}[layer[:-1]]
+            where = f"{places[unit[0]]}/{kind}_{layer[-1]}"
+    return f"{where}/{end}"

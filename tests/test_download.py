@@ -76,6 +76,26 @@ def test_a_broken_download_goes_on_where_it_broke(server, target, sha256):
     assert only_file(target)
 
 
+GIT = hashlib.sha1(b"blob 256000\0" + CONTENT).hexdigest()
+
+
+def test_a_file_of_a_git_repository_is_checked_by_its_blob(server, target):
+    wrong = {"git_blob_sha1": "0" * 40}
+    refuse(server, target, "its git blob sha1 is .*not 0000", **wrong)
+    right = {"git_blob_sha1": GIT, "size": len(CONTENT)}
+    assert download(server.url("model.bin"), target, **right) == target
+    assert download(server.url("model.bin"), target, **right) == target
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
+@pytest.mark.parametrize("length", [True, False])
+def test_a_file_of_another_size_is_refused(server, target, size, length):
+    server.length = length
+    refuse(server, target, "has 256,000 bytes and not", size=size)
+    assert list(target.parent.iterdir()) == []
+
+
 OTHER = CONTENT[::-1]
 
 

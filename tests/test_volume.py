@@ -213,3 +213,18 @@ def test_a_scheduler_that_somebody_chose_is_used():
 def test_values_beyond_float32_are_infinite_and_not_a_warning():
     planes = Volume(np.full((1, 2, 2), 1e300), "ZYX", None).planes([0])
     assert np.isinf(planes).all()
+
+
+def test_uneven_planes_become_even_ones_by_their_heights():
+    """Of values that are their heights each plane has its own again."""
+    heights = (2.0, 2.5, 4.0, 8.0)
+    array = np.broadcast_to(np.reshape(heights, (4, 1, 1)), (4, 5, 6))
+    uneven = Volume(array, "ZYX", (1.0, 0.3, 0.3), plane_z=(heights,))
+    even = uneven.evened(0.5)
+    assert (even.voxel_size, even.origin[0], even.plane_z) == ((0.5, 0.3, 0.3), 2, ())
+    assert even.planes([0, 1, 7, 12])[:, 0, 0].tolist() == [2, 2.5, 5.5, 8]
+    assert even.shape == (13, 5, 6)
+    lapse = uneven.with_(array=np.stack([array, array + 1]), axes="TZYX")
+    assert lapse.evened(0.5).time(1).planes([7])[0, 0, 0] == 6.5
+    plain = uneven.with_(plane_z=())
+    assert plain.evened(0.5) is plain

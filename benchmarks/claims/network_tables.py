@@ -25,7 +25,9 @@ from napari_sparsessp.evaluation.speed_tables import (
     verdicts,
 )
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.families import FAMILIES
+from napari_sparsessp.networks.families import (
+    FAMILIES,
+)
 
 PAGE, SPEED = GENERATED / "networks.md", GENERATED / "speed.json"
 

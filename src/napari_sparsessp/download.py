@@ -7,6 +7,7 @@ chooses a path.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -33,9 +34,21 @@ LARGEST = 8 * 2**30
 """Bytes that a file may have unless the caller says otherwise."""
 
 _CHUNK = 32 * 2**10  # small: between two of them it can be cancelled
+_BLOCK = 2**20
 _TIMEOUT = (15.0, 30.0)  # seconds to connect, and of silence
 _MOST_REDIRECTS = 8
 _ROOM = "make room or choose another folder"
+
+
+class WrongFile(InputError):
+    """A file that came, and is not the one that was expected."""
+
+    def __init__(self, host: str, why: str) -> None:
+        super().__init__(
+            f"the file from {host} is not the expected one: {why}; check the address "
+            "and the checksum"
+        )
+        self.why = why
 
 
 def download(
@@ -43,35 +56,39 @@ def download(
     target: str | Path,
     *,
     sha256: str | None = None,
+    git_blob_sha1: str | None = None,
+    size: int | None = None,
     progress: Progress = no_progress,
     largest: int = LARGEST,
 ) -> Path:
     """Download a file, whole or not at all; a broken download goes on where it broke.
 
-    `url` is an https address, or a DOI with or without a file's name. `progress`
-    receives bytes, or the step while a server is asked; whatever it raises stops the
-    download, and the part that has come stays for the next call. A file that is there
-    already with this `sha256` is not downloaded. InputError: no such file or network,
-    an unsafe server, another file than expected; OutputError: it cannot be written.
+    `url` is an https address, or a DOI with or without a file's name. `size` (bytes)
+    and checksums, by which git may call the file too, are those that it must have.
+    `progress` receives bytes, or the step while a server is asked; whatever it raises
+    stops the download, and the part that has come stays for the next call. A file that
+    is there already with these checksums is not downloaded. InputError: no such file
+    or network, an unsafe server, another file than expected; OutputError: it cannot be
+    written.
     """
-    import pooch
-
     path = user_path(target)
+    given: dict[str, str | None] = {"sha256": sha256, "git_blob_sha1": git_blob_sha1}
+    hashes = {kind: digits.lower() for kind, digits in given.items() if digits}
     if path.exists():
-        if sha256 and path.is_file() and pooch.file_hash(str(path)) == sha256.lower():
+        if hashes and path.is_file() and not mismatch(path, hashes, size):
             return path
         raise OutputError(f"{path} exists already; move it away or give another name")
     if isinstance(url, str) and is_doi(url):
         url = find_by_doi(url)
     address, md5 = (url, None) if isinstance(url, str) else (url.url, url.md5)
     check_address(address)
-    given = (("sha256", sha256), ("md5", md5))
-    hashes = {kind: digits.lower() for kind, digits in given if digits}
+    if md5:
+        hashes["md5"] = md5.lower()
     with output_errors(path, _ROOM):
         path.parent.mkdir(parents=True, exist_ok=True)
         place = PartialOutput(path)
         place.lock()
-    job = _Download(address, place, hashes, progress, largest)
+    job = _Download(address, place, hashes, size, progress, largest)
     try:
         with output_errors(path, _ROOM):
             place.folder.mkdir(exist_ok=True)
@@ -91,6 +108,7 @@ class _Download:
     url: str
     place: PartialOutput
     hashes: Mapping[str, str]
+    size: int | None
     progress: Progress
     largest: int
 
@@ -108,10 +126,7 @@ class _Download:
             self._receive()
         if wrong := self._mismatch():
             self.place.clear()
-            raise InputError(
-                f"the file from {self.host} is not the expected one: {wrong}; check "
-                "the address and the checksum"
-            )
+            raise WrongFile(self.host, wrong)
 
     def _receive(self) -> bool:
         """Download the missing bytes; return whether they continue an earlier part."""
@@ -189,22 +204,26 @@ class _Download:
             missing = int(answer.headers["Content-Length"])
         except (KeyError, ValueError):
             return None
-        self._check_size(start + missing)
+        self._check_size(start + missing, whole=True)
         free = shutil.disk_usage(self.place.folder).free
         if missing > free:
             raise OutputError(
-                f"{self.place.path.name} needs {_megabytes(missing)} and the disk of "
-                f"{self.place.path.parent} has {_megabytes(free)} left; make room or "
+                f"{self.place.path.name} needs {megabytes(missing)} and the disk of "
+                f"{self.place.path.parent} has {megabytes(free)} left; make room or "
                 "choose another folder"
             )
         return start + missing
 
-    def _check_size(self, size: int) -> None:
+    def _check_size(self, size: int, *, whole: bool = False) -> None:
+        wanted = self.size
+        if wanted is not None and (size > wanted or (whole and size < wanted)):
+            self.place.clear()
+            raise WrongFile(self.host, _wrong_size(size, wanted))
         if size > self.largest:
             self.place.clear()
             raise InputError(
                 f"the file from {self.host} is larger than the "
-                f"{_megabytes(self.largest)} that are allowed; check the address"
+                f"{megabytes(self.largest)} that are allowed; check the address"
             )
 
     def _write(self, answer: requests.Response, start: int, total: int | None) -> None:
@@ -223,19 +242,40 @@ class _Download:
                 self.progress(done, total)
         if total is not None and done != total:
             raise InputError(
-                f"the connection to {self.host} broke after {_megabytes(done)} of "
-                f"{_megabytes(total)}; try again, it goes on from there"
+                f"the connection to {self.host} broke after {megabytes(done)} of "
+                f"{megabytes(total)}; try again, it goes on from there"
             )
 
     def _mismatch(self) -> str:
-        """Describe a checksum that differs; "" if all agree."""
-        import pooch
+        return mismatch(self.data, self.hashes, self.size)
 
-        for kind, expected in self.hashes.items():
-            digits = pooch.file_hash(str(self.data), alg=kind)
-            if digits != expected:
-                return f"its {kind} is {digits[:16]}… and not {expected[:16]}…"
-        return ""
+
+def mismatch(path: Path, hashes: Mapping[str, str], size: int | None = None) -> str:
+    """Describe a checksum or size (bytes) that differs; "" if all agree."""
+    have = path.stat().st_size
+    if size is not None and have != size:
+        return _wrong_size(have, size)
+    for kind, expected in hashes.items():
+        if (digits := file_digest(path, kind)) != expected:
+            name = kind.replace("_", " ")
+            return f"its {name} is {digits[:16]}… and not {expected[:16]}…"
+    return ""
+
+
+def file_digest(path: Path, kind: str) -> str:
+    """Return a checksum of a file: ``sha256``, ``md5``, or git's for a blob."""
+    if kind != "git_blob_sha1":
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, kind).hexdigest()
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _wrong_size(have: int, wanted: int) -> str:
+    return f"it has {have:,} bytes and not {wanted:,}"
 
 
 # Servers ----------------------------------------------------------------------------
@@ -311,7 +351,8 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or url
 
 
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
+    """Write a number of bytes: ``74.1 MB``, ``1.2 GB``."""
     return f"{size / 1e6:.3g} MB" if size < 1e9 else f"{size / 1e9:.3g} GB"
 
 

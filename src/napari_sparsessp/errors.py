@@ -41,5 +41,6 @@ class OutOfMemory(PredictionError):
 def invalid_field(error: ValidationError) -> tuple[str, str]:
     """Return the path of the first invalid field, and why it is invalid."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    # A file's own words may be among them, of any length and with line breaks.
+    where = " ".join(".".join(str(part) for part in first["loc"]).split())[:80]
     return where, str(first["msg"]).removeprefix("Value error, ")

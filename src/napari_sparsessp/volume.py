@@ -204,6 +204,33 @@ class Volume:
             changes.setdefault("plane_z", ())
         return replace(self, **changes)
 
+    def evened(self, step: float) -> Volume:
+        """Return a copy with planes every `step` µm from the first to the last height.
+
+        Interpolated as it is read; a volume of even planes is returned as it is.
+        """
+        heights = self.plane_z[0] if len(self.plane_z) == 1 else ()
+        if not heights or even_step(heights) is not None:
+            return self
+        import dask.array as da
+
+        count = math.floor((heights[-1] - heights[0]) / step + 1e-6) + 1
+        wanted = heights[0] + step * np.arange(count)
+        place = np.interp(wanted, heights, np.arange(len(heights)))
+        below = np.minimum(place.astype(int), len(heights) - 2)
+        share = (place - below).astype(np.float32)[:, None, None]
+        stack = da.asarray(_lazy(self.array)).astype(np.float32)
+        lower, upper = stack[..., below, :, :], stack[..., below + 1, :, :]
+        return replace(
+            self,
+            array=lower + share * (upper - lower),
+            voxel_size=None
+            if self.voxel_size is None
+            else (step, *self.voxel_size[1:]),
+            origin=(heights[0], *self.origin[1:]),
+            plane_z=(),
+        )
+
     def beside(self, other: Volume) -> tuple[Volume, str]:
         """Return a copy at the place of another image of the same field, and a note.
 

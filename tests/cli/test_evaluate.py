@@ -9,7 +9,9 @@ from sklearn.metrics import r2_score
 
 from images import a_stack, write_stack
 from napari_sparsessp.evaluation import sweep as sweeping
+from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.metrics import zscore_truth
+from napari_sparsessp.volume import Volume
 
 
 @pytest.fixture
@@ -64,6 +66,27 @@ def test_channels_can_be_chosen(sparsessp, pair, tmp_path):
     code, out, _ = sparsessp("evaluate", prediction, truth, "--truth-channel", 1)
     assert code == 0
     assert f"{expected:.3f}" in out
+
+
+@pytest.mark.parametrize(("time", "points"), [("1", [1]), ("0:3:2", [0, 2])])
+def test_a_part_of_a_time_lapse_is_scored_with_its_time_points(
+    sparsessp, refused, tmp_path, time, points
+):
+    """The prediction says which; another image has to have as many as the truth."""
+    truth = np.stack([a_stack(seed=seed) for seed in range(3)])
+    labels = write_stack(tmp_path / "truth.ome.tif", truth, "TZYX")
+    values = np.stack([zscore_truth(truth[i]) for i in points])[:, None]
+    volume = Volume(values, "TCZYX", voxel_size=(0.29, 0.29, 0.29))
+    ours, theirs = tmp_path / "ours.ome.tif", tmp_path / "theirs.ome.tif"
+    write_prediction(ours, volume, ["dna"], {"request": {"time": time}})
+    write_prediction(theirs, volume, ["dna"])
+    report = tmp_path / "report.json"
+    code, _, err = sparsessp("evaluate", ours, labels, "--report", report)
+    assert code == 0, err
+    assert f"{', '.join(map(str, points))}, as the prediction was made" in err
+    (scores,) = json.loads(report.read_text())["structures"].values()
+    assert scores["r2"] == pytest.approx(1, abs=1e-5)
+    assert "3; cut them" in refused("evaluate", theirs, labels)
 
 
 def test_an_image_in_counts_has_r2_1_against_itself(sparsessp, pair, tmp_path):

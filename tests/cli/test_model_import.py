@@ -32,7 +32,7 @@ def terminal(monkeypatch):
     """`terminal("a", "b")`: a user who types these lines."""
 
     def type_lines(*lines):
-        monkeypatch.setattr(models, "_is_terminal", lambda: True)
+        monkeypatch.setattr(models, "is_terminal", lambda: True)
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{x}\n" for x in lines)))
 
     return type_lines

@@ -1,6 +1,7 @@
 """`sparsessp models list`, `show`, `export` and `verify`."""
 
 import json
+import zipfile
 
 import pytest
 
@@ -68,6 +69,24 @@ def test_export_replaces_only_when_told_to(refused, sparsessp, small_model, tmp_
     code, said, _ = sparsessp("models", "export", small_model, *options)
     assert (code, said.strip()) == (0, str(out))
     assert out.read_bytes() == small_model.read_bytes()
+
+
+@pytest.mark.parametrize("format_", [(), ("--format", "bioimageio")])
+def test_export_writes_a_package_for_other_programs(
+    refused, sparsessp, small_model, tmp_path, format_
+):
+    """The ending says which format is meant; what it cannot be is refused."""
+    out = tmp_path / "model.zip"
+    options = ("models", "export", small_model, *format_, "--ratio", 2, "--out")
+    code, said, _ = sparsessp(*options, out)
+    assert (code, said.strip()) == (0, str(out))
+    with zipfile.ZipFile(out) as package:
+        assert b"ratio: 2" in package.read("rdf.yaml")
+    assert "exists already" in refused(*options, out)
+    native = tmp_path / "copy.safetensors"
+    line = refused(*options, native)
+    assert ("ends in .zip" if format_ else "--ratio is for") in line
+    assert not native.exists()
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

@@ -46,6 +46,16 @@ def bad(refused, small_model, tmp_path):
     return run
 
 
+def test_phase_is_made_first_and_recorded(predict, bad, stack, tmp_path):
+    optics = ("--na", 0.8, "--na-condenser", 0.4, "--wavelength", 0.6, "--index", 1.33)
+    assert "(--index)" in bad(stack, "--reconstruct", "phase", *optics[:-2])
+    assert "0.6" in bad(stack, "--reconstruct", "phase", *optics, "--wavelength", 600)
+    _, err = predict(stack, "--reconstruct", "phase", *optics)
+    assert "learned from bright-field" in err  # As the small model has
+    asked = read_provenance(tmp_path / "out.ome.tif")["request"]
+    assert (asked["reconstruct"], asked["na_condenser"]) == ("phase", 0.4)
+
+
 def test_a_stack_becomes_a_channel_for_each_structure(predict, stack, tmp_path):
     said, err = predict(stack, "--ratio", 1)
     volume = load_volume(tmp_path / "out.ome.tif")

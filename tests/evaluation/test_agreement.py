@@ -18,7 +18,7 @@ from napari_sparsessp.evaluation.agreement import (
     SCALARS,
     ComparisonReport,
     agreement,
-    aligned_truth,
+    aligned_stacks,
     error_of,
     on_the_same_grid,
     score_times,
@@ -199,8 +199,20 @@ def test_projections_lie_nowhere_in_z():
     flat, other = COUNTS[:1], predicted()[:1]
     truth = volume(flat, (4.0, 0.29, 0.29), (9.0, 0.0, 0.0))
     np.testing.assert_allclose(
-        aligned_truth(truth, volume(other)), zscore_truth(flat), atol=1e-6
+        aligned_stacks(truth, volume(other))[0], zscore_truth(flat), atol=1e-6
     )
+
+
+def test_a_truth_of_uneven_planes_counts_where_it_was_recorded():
+    kept = [0, 1, 2, 5]
+    heights = tuple(SIZE[0] * z for z in kept)
+    truth = Volume(COUNTS[kept], "ZYX", SIZE, plane_z=(heights,), name="dna")
+    notes = []
+    (stack,) = on_the_same_grid(truth, volume(predicted()), notes.append)
+    np.testing.assert_allclose(stack[kept], COUNTS[kept], rtol=1e-4)
+    between = (2 * COUNTS[2] + COUNTS[5]) / 3
+    np.testing.assert_allclose(stack[3], between, rtol=1e-4)
+    assert "not evenly spaced" in notes[0]
 
 
 def test_times_must_be_as_many():

@@ -20,7 +20,10 @@ from napari_sparsessp.evaluation.speed import (
 from napari_sparsessp.evaluation.speed_tables import speed_text, verdicts
 from napari_sparsessp.evaluation.speed_worker import TASKS
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.families import CONDITIONINGS, TOPOLOGIES
+from napari_sparsessp.networks.families import (
+    CONDITIONINGS,
+    TOPOLOGIES,
+)
 
 SMALL = {
     "backbone": "plain",

@@ -83,6 +83,70 @@ def test_imagej_stacks_have_z_and_sizes_in_micrometres(tmp_path, unit):
     np.testing.assert_array_equal(volume.numpy(), STACK)
 
 
+@pytest.mark.parametrize(
+    ("metadata", "seconds"),
+    [
+        ({"finterval": 59.86}, 59.86),
+        ({"finterval": 2, "tunit": "min"}, 120),
+        ({"finterval": 0}, None),
+        ({"finterval": 3, "tunit": "frames"}, None),
+        ({}, None),
+    ],
+)
+def test_imagej_records_the_time_between_frames(tmp_path, metadata, seconds):
+    data = RNG.integers(0, 99, (3, 5, 20, 30)).astype(np.uint16)
+    volume = load_volume(_imagej(tmp_path / "a.tif", data, "TZYX", **metadata))
+    assert volume.time_step == (seconds and pytest.approx(seconds))
+
+
+def test_nikon_measures_the_time_between_frames(shared_data):
+    """It was asked for none, and took 0.5 s for each."""
+    volume = load_volume(shared_data("formats/example-timelapse.nd2"))
+    assert volume.time_step == pytest.approx(0.50016, abs=1e-5)
+    assert load_volume(shared_data("formats/example-zstack.nd2")).time_step is None
+
+
+METASERIES = """<MetaData>{}<PlaneInfo>
+<prop id="spatial-calibration-state" type="bool" value="{}"/>
+<prop id="spatial-calibration-x" type="float" value="0.65"/>
+<prop id="spatial-calibration-y" type="float" value="0.7"/>
+<prop id="spatial-calibration-units" type="string" value="{}"/>
+</PlaneInfo></MetaData>"""
+
+
+@pytest.mark.parametrize(
+    ("facts", "size"),
+    [
+        (("", "on", "um"), (0.7, 0.65)),
+        (("", "off", "um"), None),
+        (("", "on", "furlong"), None),
+        (("<!-- -->", "on", "um"), None),  # where a DOCTYPE might be
+        (("<", "on", "um"), None),
+    ],
+)
+def test_metaxpress_records_the_pixel_size_in_a_header_of_its_own(
+    tmp_path, facts, size
+):
+    """Its resolution tags are a screen's; planes of a folder have it as well."""
+    for number in range(2):
+        tifffile.imwrite(
+            tmp_path / f"w1_z{number}.TIF",
+            STACK[number],
+            description=METASERIES.format(*facts),
+            software="MetaSeries",
+            metadata=None,
+            resolution=(72, 72),
+            resolutionunit="INCH",
+        )
+    assert load_volume(tmp_path / "w1_z0.TIF").pixel_size == size
+    assert load_volume(tmp_path).pixel_size == size
+
+
+def test_a_plane_of_metaxpress_has_its_pixel_size(shared_data):
+    volume = load_volume(shared_data("formats/metaxpress_w1_z0.TIF"))
+    assert volume.pixel_size == (1.3672, 1.3672)
+
+
 @pytest.mark.parametrize("unit", ["um", "pixel", "", "inch"])
 def test_units_that_are_no_microscope_are_not_believed(tmp_path, unit):
     more = {} if unit == "um" else {"spacing": 1.0}  # pixels may be known alone

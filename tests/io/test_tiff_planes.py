@@ -23,6 +23,39 @@ def path(request, tmp_path):
     return path
 
 
+OBJECTIVE = (
+    '<Instrument ID="Instrument:0"><Objective ID="Objective:0" LensNA="{na}" '
+    'Immersion="{immersion}"/></Instrument>'
+)
+SETTINGS = '<ObjectiveSettings ID="Objective:0"{index}/>'
+
+
+@pytest.mark.parametrize(
+    ("na", "immersion", "index", "expected"),
+    [
+        ("1.25", "Water", "", (1.25, 1.33)),
+        ("1.4", "Oil", ' RefractiveIndex="1.518"', (1.4, 1.518)),
+        ("0.75", "Other", "", (0.75, None)),
+        ("none", "Air", ' RefractiveIndex="-1"', (None, 1.0)),
+    ],
+)
+def test_the_objective_is_read(path, na, immersion, index, expected):
+    with tifffile.TiffFile(path) as tif:
+        xml = tif.ome_metadata
+    objective = OBJECTIVE.format(na=na, immersion=immersion)
+    xml = xml.replace("<Image ", f"{objective}<Image ", 1)
+    xml = xml.replace("<Pixels ", f"{SETTINGS.format(index=index)}<Pixels ", 1)
+    tifffile.tiffcomment(path, xml.encode())
+    assert tiff_reading.read_objective(path) == expected
+
+
+def test_a_file_without_an_objective_has_none(path, tmp_path):
+    assert tiff_reading.read_objective(path) == (None, None)
+    path.write_bytes(b"no TIFF")
+    assert tiff_reading.read_objective(path) == (None, None)
+    assert tiff_reading.read_objective(tmp_path / "gone.tif") == (None, None)
+
+
 @pytest.mark.parametrize("small", [0, 2**25])
 def test_planes_have_their_values_however_they_are_read(path, small, monkeypatch):
     monkeypatch.setattr(tiff_reading, "_SMALL", small)

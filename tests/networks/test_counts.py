@@ -13,10 +13,11 @@ NARROW = (32, 64, 128, 256, 256)
     ("config", "parameters", "gmac"),
     [
         ({"backbone": "fnet", "topology": "3d", "outputs": 1}, 23_280_769, 120.34),
+        ({"backbone": "gvt", "outputs": 1}, 6_172_225, 106.64),
         ({**REPMODE, "topology": "3d"}, 123_877_633, 546.18),
         ({**REPMODE, "topology": "3to2d", "projection": "code"}, 198_883_264, 238.10),
     ],
-    ids=["FNet", "RepMode", "SparseSSP as released"],
+    ids=["FNet", "GVTNet", "RepMode", "SparseSSP as released"],
 )
 def test_published_networks_have_their_published_size(config, parameters, gmac):
     """One structure, 32×128×128 (models.md 1.1)."""

@@ -37,6 +37,7 @@ def combinations():
                 yield backbone, topology, mapping, method
     for topology in TOPOLOGIES:
         yield "slim", topology, "prefix", "multihead"
+    yield "gvt", "3d", "prefix", "multihead"
     yield "fnet3d", "3d", "prefix", "multihead"
 
 
@@ -145,6 +146,10 @@ def test_every_variant_predicts_and_learns(more, topology):
         ({"topology": "3d", "colour": "blue"}, "Extra inputs"),
         ({"topology": "3d", "ratio": 2}, "serves all ratios"),
         ({"backbone": "resnet50"}, "resnet18"),
+        ({"backbone": "gvt", "topology": "2d"}, "choose 3d"),
+        ({"backbone": "gvt", "norm": "group"}, "gvt has norm batch alone"),
+        ({"backbone": "gvt", "decoder_widths": (8, 8, 8)}, "alone; leave it out"),
+        ({"backbone": "gvt", "depth": 12}, "multiple of 8"),
         ({"backbone": "resnet18", "tokens": 16}, "no tokens to choose"),
         ({"backbone": "vit_b", "tokens": 1}, "tokens"),
         ({"backbone": "dod", "projection": "code"}, "no projection code"),

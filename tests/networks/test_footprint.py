@@ -17,7 +17,10 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.cost import pass_footprint, weight_bytes
-from napari_sparsessp.networks.families import BACKBONES_2D, CONDITIONINGS
+from napari_sparsessp.networks.families import (
+    BACKBONES_2D,
+    CONDITIONINGS,
+)
 
 SHIPPED = ("colony-3to2d", "colony-2d", "colony-2to3d", "colony-3d", "hipsc-dna")
 
@@ -84,7 +87,7 @@ def test_a_shipped_network_takes_no_more_than_is_said(name, precision):
 @st.composite
 def configs(draw):
     """Small networks of every family, topology, mapping and conditioning."""
-    backbone = draw(st.sampled_from(["slim", "dod", "plain"]))
+    backbone = draw(st.sampled_from(["slim", "dod", "plain", "gvt"]))
     levels = draw(st.integers(2, 3))
     widths = [draw(st.sampled_from([2, 3, 4, 8])) * 2**k for k in range(levels)]
     topology = draw(st.sampled_from(["3d", "2d", "2to3d", "3to2d"]))
@@ -97,7 +100,11 @@ def configs(draw):
         "encoder_blocks": [draw(st.integers(1, 2)) for _ in range(levels)],
         "folded_width": 32,
     }
-    if backbone == "slim":
+    if backbone == "gvt":
+        blocks = [1] * levels
+        fields |= {"topology": "3d", "encoder_blocks": blocks}
+        fields |= {"decoder_widths": widths[:-1]}
+    elif backbone == "slim":
         more = 0 if topology.endswith("3d") else 1
         fields["decoder_widths"] = [8] * (levels + more)
     else:

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.families import TOPOLOGIES
+from napari_sparsessp.networks.families import (
+    TOPOLOGIES,
+)
 from napari_sparsessp.networks.layers import (
     Convolution,
     asks_onednn,

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.families import TOPOLOGIES
+from napari_sparsessp.networks.families import (
+    TOPOLOGIES,
+)
 
 THIN = {
     "inputs": 1,
@@ -24,6 +26,7 @@ CONFIGS = [
     *[{"backbone": "plain", "topology": one} for one in TOPOLOGIES],
     *[{"backbone": "dod", "topology": one} for one in TOPOLOGIES],
     {"backbone": "fnet", "topology": "3d"},
+    {"backbone": "gvt", "topology": "3d"},
     {"backbone": "plain", "topology": "3d", "kernel": 5},
     {
         "backbone": "plain",
@@ -50,11 +53,15 @@ CONFIGS = [
 def farthest(network, stride):
     """Pixels from an input column to the farthest output column that it changes."""
     side = 32 * stride
-    seen = 0
+    seen, more = 0, ()
+    if network.config.attends:  # to all columns, by its sums
+        zeros = torch.zeros(1, 1, network.config.planes, stride, side)
+        more = (network.whole_sums(zeros),)
     for column in range(side // 2, side // 2 + stride):
         x = torch.zeros(1, 1, network.config.planes, stride, side)
         x[..., column] = torch.nan
-        changed = network(x, [0]).isnan().any(dim=(0, 1, 2, 3)).nonzero().flatten()
+        y = network.decode(network.encode(x, *more), [0])
+        changed = y.isnan().any(dim=(0, 1, 2, 3)).nonzero().flatten()
         assert changed[0] > 0  # the picture is wide enough
         assert changed[-1] < side - 1
         seen = max(seen, column - int(changed[0]), int(changed[-1]) - column)

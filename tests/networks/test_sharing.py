@@ -7,7 +7,9 @@ import torch
 
 from lanes import sample
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.families import CONDITIONINGS
+from napari_sparsessp.networks.families import (
+    CONDITIONINGS,
+)
 
 T = 12
 

@@ -10,7 +10,9 @@ import yaml
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.cost import count_cost
-from napari_sparsessp.networks.families import TOPOLOGIES
+from napari_sparsessp.networks.families import (
+    TOPOLOGIES,
+)
 from napari_sparsessp.networks.layers import Convolution
 from napari_sparsessp.networks.slim import VoxelHead
 

@@ -19,6 +19,7 @@ sizes = st.builds(
     depth=st.sampled_from([1, 4, 8]),
     core=st.just((4, 4)),
     overlap=st.sampled_from([0, 0.25, 0.5, 0.75]),
+    core_depth=st.sampled_from([None, None, 8, 16]),
 )
 
 
@@ -31,8 +32,8 @@ def _column(depth, size, seed=1):
     return tiles, said
 
 
-def _blended(tiles, said, depth, order):
-    blend = WindowBlend(np.zeros((2, depth, 3, 2), np.float32))
+def _blended(tiles, said, depth, order, **kind):
+    blend = WindowBlend(np.zeros((2, depth, 3, 2), np.float32), **kind)
     for index in order:
         blend.add(tiles[index], range(2), said[index])
     return blend.values
@@ -57,11 +58,28 @@ def test_the_blend_is_the_weighted_mean_in_whatever_order(depth, size, chance):
     total, weights = np.zeros((2, depth, 3, 2)), np.zeros((depth, 1, 1))
     for tile, one in zip(tiles, said, strict=True):
         first, last = tile.keep_z
-        along = gaussian_window(size.depth)[first - tile.z[0] :][: last - first]
+        along = gaussian_window(tile.z[1] - tile.z[0])
+        along = along[first - tile.z[0] :][: last - first]
         total[:, first:last] += along[:, None, None] * one
         weights[first:last] += along[:, None, None]
     blended = _blended(tiles, said, depth, order)
     np.testing.assert_allclose(blended, total / weights, atol=2e-5)
+
+
+@given(st.integers(8, 30), st.integers(1, 8), st.randoms(use_true_random=False))
+def test_windows_with_steps_of_their_own_are_a_plain_mean(depth, advance, chance):
+    """As published: the mean of all windows that cover a plane."""
+    size = TileSize(8, (4, 4), advance=advance)
+    tiles, said = _column(depth, size)
+    assert tiles[-1].z == (depth - 8, depth)
+    total, count = np.zeros((2, depth, 3, 2)), np.zeros((depth, 1, 1))
+    for tile, one in zip(tiles, said, strict=True):
+        total[:, slice(*tile.z)] += one
+        count[slice(*tile.z)] += 1
+    order = list(range(len(tiles)))
+    chance.shuffle(order)
+    blended = _blended(tiles, said, depth, order, even=True)
+    np.testing.assert_allclose(blended, total / count, atol=2e-5)
 
 
 @settings(max_examples=30, deadline=None)
@@ -74,7 +92,7 @@ def test_a_stream_has_the_bits_of_the_whole_from_wherever_it_resumes(
     grid = TileGrid((depth, 3, 2), size)
     whole = _blended(tiles, said, depth, range(len(tiles)))
     first = data.draw(st.integers(0, (depth - 1) // step)) * step
-    planes = max(z[1] - max(0, z[0]) // step * step for z, _ in grid.windows)
+    planes = max(keep[1] - keep[0] // step * step for _, keep, _ in grid.windows)
     blend = WindowBlend(np.zeros((2, planes, 3, 2), np.float32), first)
     for window in range(grid.first_window(first), len(tiles)):
         blend.add(tiles[window], range(2), said[window])

@@ -31,6 +31,16 @@ REQUESTS = [
     {"input": "s.tif", "normalisation": (-5.5, 3e3), "mask_invalid": True},
     {
         "input": "s.tif",
+        "reconstruct": "phase",
+        "na": 1.25,
+        "na_condenser": 0.5,
+        "wavelength": 0.6,
+        "index": 1.33,
+        "planes_downwards": True,
+        "regularisation": 1e-3,
+    },
+    {
+        "input": "s.tif",
         "grid": "input",
         "truth": {"dna": "t.tif:1", "tom20": "b c.tif"},
     },

@@ -1,5 +1,6 @@
 """What the model was not made for is told before the first tile, and marked after."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 import napari_sparsessp
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.models.card import ModelCard, Range
+from napari_sparsessp.models.card import ModelCard, Range, is_foreign, made_for
 from napari_sparsessp.models.library import read_card
 from napari_sparsessp.prediction.domain_shift import (
     check,
@@ -301,3 +302,77 @@ def test_windows_lie_inside_and_on_multiples_of_eight(size, side):
         assert 0 <= one.start < one.stop <= size
         assert one.stop - one.start == min(size, side)
         assert one.start % 8 == 0
+
+
+# Models of others -------------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign(thin_model):
+    """The thin model as if others had trained it, on stacks of 8 planes."""
+    return thin_model.card.model_copy(
+        update={
+            "source": {"format": "pytorch_fnet", "file": "model.p"},
+            "trained_on": "hiPSC colonies, 100×",
+            "ratios": (1.0,),
+        }
+    )
+
+
+def _all_told(card, volume, request=FP32):
+    plan = plan_prediction(card, volume, request)
+    return [*plan.warnings, *check(plan)]
+
+
+def test_a_stack_like_that_of_a_foreign_model_needs_no_word(foreign, make_volume):
+    more = {"channel_names": ("Bright-field",)}
+    assert _all_told(foreign, make_volume(SHAPE, **more)) == []
+    assert _all_told(foreign, make_volume(SHAPE, voxel=(0.29, 0.35, 0.25))) == []
+    assert made_for(foreign) == "hiPSC colonies, 100×, bright-field, 0.29 µm"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"voxel": (0.29, 0.145, 0.145)}, "are 1/2 of the 0.29 µm"),
+        ({"voxel": (0.29, 0.58, 0.58)}, "are 2 times the 0.29 µm"),
+        ({"voxel": (1.16, 0.29, 0.29)}, "planes 1.16 µm apart are coarser than the 0"),
+        ({"shape": (5, 64, 80)}, "is 5 planes deep .* saw 8 at a time"),
+        ({"channel_names": ("DIC",)}, "called 'DIC', .* learned from bright-field"),
+    ],
+)
+def test_each_difference_from_a_foreign_model_is_one_sentence_with_advice(
+    foreign, make_volume, change, words
+):
+    shape = change.pop("shape", SHAPE)
+    (text,) = _all_told(foreign, make_volume(shape, **change))
+    assert re.search(words, text)
+    assert re.search("; (image|choose)", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("Phase3D", ""), ("phase", ""), ("BF", "make phase from bright"), ("DIC", "DIC")],
+)
+def test_a_channel_called_phase_may_be_quantitative(foreign, make_volume, name, words):
+    card = foreign.model_copy(update={"modality": "quantitative phase"})
+    told = _all_told(card, make_volume(SHAPE, channel_names=(name,)))
+    assert len(told) == bool(words)
+    assert words in "".join(told)
+
+
+def test_a_bundle_of_foreign_models_is_foreign(foreign, thin_model):
+    assert is_foreign(thin_model.card.model_copy(update={"members": (foreign,)}))
+    assert not is_foreign(thin_model.card)
+    assert made_for(thin_model.card) == ""
+    ranged = foreign.model_copy(update={"familiarity": {"fine": WIDE}})
+    assert not is_foreign(ranged)
+
+
+def test_the_report_says_what_a_foreign_model_was_made_for(
+    foreign, thin_model, make_volume
+):
+    model = replace(thin_model, card=foreign)
+    report = predict(model, make_volume(SHAPE), request=FP32).report
+    assert report.made_for == made_for(foreign)
+    assert "hiPSC colonies" in report.to_json()

@@ -89,6 +89,25 @@ def test_invalid_values_are_refused_or_masked(thin_model, make_volume):
     assert invalid.sum() == 3
 
 
+def test_a_truth_of_uneven_planes_is_scored_where_it_was_recorded(
+    thin_model, make_volume
+):
+    """As its input is; the dense truth of which it is a part gives the same there."""
+    volume = make_volume((16, 24, 24))
+    ramp = np.arange(16, dtype=np.float32)[:, None, None] + volume.array[:1]
+    kept = [0, 1, 2, 9, 15]
+    heights = (tuple(0.29 * z for z in kept),)
+    dense = volume.with_(array=ramp)
+    uneven = dense.with_(array=ramp[kept], plane_z=heights)
+    scores, scores_dense = (
+        predict(thin_model, volume, request=FP32, truth={"dna": one}).report
+        for one in (uneven, dense)
+    )
+    assert "not evenly spaced" in " ".join(scores.warnings)
+    wanted = scores_dense.structures["dna"]["r2"]
+    assert scores.structures["dna"]["r2"] == pytest.approx(wanted, abs=1e-4)
+
+
 def test_planes_beyond_the_truth_are_not_scored(thin_model, make_volume):
     """The rest counts as if the grid ended there."""
     volume = make_volume((4, 24, 24), voxel=(1.16, 0.29, 0.29))

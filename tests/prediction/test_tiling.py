@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_sparsessp.networks.config import Padding
 from napari_sparsessp.prediction.tiling import (
     SLACK,
+    TileGrid,
     TileSize,
+    counted,
     cut_tiles,
     next_tile,
     spread_starts,
@@ -43,6 +46,35 @@ def test_a_tile_reads_the_halo_of_all_it_keeps(shape, core):
             assert read[0] % size.stride == 0
             assert (read[1] - read[0]) % size.stride == 0
             assert keep[0] <= own[0] < own[1] <= keep[1]
+
+
+@given(shapes, cores, st.integers(1, 90), st.booleans(), st.sampled_from([8, 32]))
+def test_tiles_of_a_padded_stack_start_on_its_strides(
+    shape, core, depth, centred, multiple
+):
+    """Each reads its halo, up to the padding's edge, and each voxel has one owner."""
+    padding = Padding(multiple, 8, "reflect", centred)
+    size = TileSize(8, core, stride=8, halo=20, core_depth=depth)
+    spans = [
+        padding.span(extent, n)
+        for extent, n in zip(shape, (8, multiple, multiple), strict=True)
+    ]
+    coarse = np.zeros([(stop - start) // 8 for start, stop in spans], int)
+    voxels = np.zeros(shape, int)
+    for tile in TileGrid(shape, size, padding=padding).tiles:
+        reads = (tile.z, tile.read_y, tile.read_x)
+        for read, keep, (first, last) in zip(reads, tile.box, spans, strict=True):
+            assert (read[0] - first) % 8 == (read[1] - read[0]) % 8 == 0
+            assert first <= read[0] <= max(first, keep.start - size.halo)
+            assert min(last, keep.stop + size.halo) <= read[1] <= last
+        voxels[tile.box] += 1
+        part = tuple(
+            slice((a - first) // 8, (b - first) // 8)
+            for (a, b), (first, _) in zip(reads, spans, strict=True)
+        )
+        coarse[part] += counted(tile, shape, 8)
+    assert (voxels == 1).all()
+    assert (coarse == 1).all()
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.floats(0, 0.9))

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from bundled import make
 from napari_sparsessp.errors import InputError, ModelError
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.training.checkpoints import run_of, unfinished_runs
@@ -48,6 +49,12 @@ def resolved(**changes):
 def a_pair(*labels, shape=(8, 40, 60), name=""):
     look = np.zeros((1, *shape), np.float16)
     return Pair(look, [look[0]] * len(labels), labels, name=name)
+
+
+def test_a_bundle_is_no_network_to_start_from(tmp_path):
+    make(tmp_path / "members")
+    with pytest.raises(InputError, match="is a bundle of 3 models; start from one of"):
+        resolved(network={"from": "several"})
 
 
 def test_structures_come_from_config_model_or_data_in_this_order():

@@ -130,6 +130,7 @@ KINDS = [
     {"conditioning": "repmode", "backbone": "plain"},
     {"conditioning": "multinet"},
     {"conditioning": "multihead", "backbone": "slim", "decoder_widths": (8, 8, 12)},
+    {"conditioning": "multihead", "backbone": "gvt"},
 ]
 
 

@@ -43,6 +43,8 @@ def engine(monkeypatch):
 class ThinEngine(InstalledEngine):
     """The real engine with small tiles; it waits for `go` after `hold_at` tiles."""
 
+    shown = "thin"
+
     def __init__(self):
         super().__init__()
         self.go = threading.Event()
@@ -50,7 +52,7 @@ class ThinEngine(InstalledEngine):
         self.boxes = []
 
     def cards(self):
-        return [card for card in super().cards() if card.id == "thin"]
+        return [card for card in super().cards() if card.id == self.shown]
 
     def plan(self, card, volume, request, truth):
         small = request.model_copy(update={"tile": (8, 32, 32)})

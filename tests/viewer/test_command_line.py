@@ -165,6 +165,27 @@ def test_planes_left_out_of_a_dense_stack_with_a_truth(
     assert f"dna={tmp_path / 'truth.ome.tif'}:0" in words
 
 
+def test_a_truth_that_was_mirrored_in_napari_is_left_out(
+    opened, copied, dock, viewer, tmp_path, qtbot
+):
+    """Its file does not know; with it the command would give other scores."""
+    opened(light(8, 40, 48), "ZYX", DENSE)
+    key = dock.form.input.layer_key()
+    path = tmp_path / "dna.ome.tif"
+    write_stack(path, light(8, 40, 48, seed=3), "ZYX", DENSE, channels=["DNA"])
+    with qtbot.waitSignal(dock._files.opened):
+        dock._files.open(path)
+    dock.form.input.choose_layer(key)
+    dock.refresh_now()
+    assert f"dna={path}" in copied()
+    truth = viewer.layers[-1]
+    truth.scale = (0.29, -0.29, 0.29)
+    truth.translate = (0, 0.29 * 39, 0)  # over the same field
+    dock.refresh_now()
+    assert "dna" in dock.preview.truth
+    assert f"dna={path}" not in copied()
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_another_voxel_size_than_the_file_says(opened, same, dock, viewer, known):
     opened(light(5, 40, 48), "ZYX", SPARSE if known else None)

@@ -111,6 +111,32 @@ def test_the_border_can_be_dragged_in_the_picture(stacks, viewer, compare):
     assert after == before
 
 
+def test_a_foreign_prediction_is_composed_in_the_units_of_the_truth(
+    stacks, viewer, compare
+):
+    """An image in the camera's units, and what is lit of both looks alike."""
+    truths, _ = stacks
+    layer = viewer.layers["dna · predicted"]
+    about = {
+        name: one for name, one in layer.metadata[KEY].items() if name != "request"
+    }
+    layer.metadata = {KEY: about}
+    layer.data = truths["dna"] + 1
+    dock = compare()
+    tick(dock, "dna")
+    press(dock, "swipe")
+    compare.wait(dock)
+    composed = dock.view.layers.composed()["dna"]
+    wanted = zscore_truth(truths["dna"])
+    shift = 1 / truths["dna"].std()
+    np.testing.assert_allclose(
+        composed.data[2][:, 16:], wanted[2][:, 16:] + shift, 1e-4
+    )
+    np.testing.assert_allclose(composed.data[2][:, :16], wanted[2][:, :16], 1e-4)
+    low, high = composed.contrast_limits
+    assert wanted.min() < low < high < wanted.max()
+
+
 def test_an_uncertainty_has_a_cell_where_there_is_one(stacks, viewer, compare):
     layer = viewer.layers["dna · predicted"]
     about = {**layer.metadata[KEY], "role": "uncertainty", "channel": "dna_std"}

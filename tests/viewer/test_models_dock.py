@@ -1,6 +1,7 @@
 """The Models dock in a real viewer, opened from the manifest, on real files."""
 
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,19 @@ def test_an_export_is_the_model(models, own, tmp_path, monkeypatch, done):
     assert models.form.foot.message.text.text().endswith("; give another name.")
 
 
+def test_a_package_for_other_programs_is_written(
+    models, own, tmp_path, monkeypatch, done
+):
+    out = tmp_path / "thin.zip"
+    monkeypatch.setattr(models_dock, "choose_place", lambda _dock, _name: (out, False))
+    choose(models, "thin")
+    models.form.page.export_button.click()
+    done(models)
+    assert str(out) in models.form.foot.status.text()
+    with zipfile.ZipFile(out) as package:
+        assert {"rdf.yaml", "weights.pt", "cover.jpg"} <= set(package.namelist())
+
+
 @pytest.mark.parametrize(
     ("typed", "kind", "place"),
     [
@@ -116,6 +130,9 @@ def test_an_export_is_the_model(models, own, tmp_path, monkeypatch, done):
         ("a/copy", models_dock._FILE, "a/copy.safetensors"),
         ("a/v1.2", models_dock._FILE, "a/v1.2.safetensors"),
         ("a/copy.safetensors", models_dock._FOLDER, "a/copy"),
+        ("a/thin.safetensors", models_dock._PACKAGE, "a/thin.zip"),
+        ("a/thin.zip", models_dock._PACKAGE, "a/thin.zip"),
+        ("a/v1.2", models_dock._PACKAGE, "a/v1.2.zip"),
         ("", "", None),
     ],
 )

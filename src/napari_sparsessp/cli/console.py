@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_sparsessp.errors import OutputError
 from napari_sparsessp.files import atomic_write, output_errors
@@ -61,8 +61,8 @@ class Console:
         """Print a result that has a name."""
         self.result(f"{name:<14}{value}")
 
-    def table(self, rows: Rows) -> None:
-        """Print a table: the first column to the left, numbers to the right.
+    def table(self, rows: Rows, left: int = 1) -> None:
+        """Print a table: the first columns to the left, numbers to the right.
 
         A number is never wrapped: where a terminal is too narrow, the columns that do
         not fit come below, beside the first column again.
@@ -79,7 +79,8 @@ class Console:
         for start, stop in pairwise([*edges, len(widths)]):
             if start > 1:
                 self.result("")
-            _print_rows([[row[0], *row[start:stop]] for row in rows], gap)
+            part = [[row[0], *row[start:stop]] for row in rows]
+            _print_rows(part, gap, left - start + 1)
 
     def note(self, text: str) -> None:
         """Print what is going on, unless asked to be quiet."""
@@ -187,14 +188,15 @@ def _edges(widths: Sequence[int], gap: int, limit: int) -> list[int]:
     return edges
 
 
-def _print_rows(rows: Rows, gap: int) -> None:
+def _print_rows(rows: Rows, gap: int, left: int = 1) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     table.add_column(Text(rows[0][0]), no_wrap=True)
-    for cell in rows[0][1:]:
-        table.add_column(Text(cell), justify="right", no_wrap=True)
+    for place, cell in enumerate(rows[0][1:], 1):
+        side: Literal["left", "right"] = "left" if place < left else "right"
+        table.add_column(Text(cell), justify=side, no_wrap=True)
     for row in rows[1:]:
         table.add_row(*map(Text, row))
     _rich_console(sys.stdout, width=10_000).print(table)

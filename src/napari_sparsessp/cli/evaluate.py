@@ -86,21 +86,29 @@ def evaluate(
             warnings.append(text)
             console.warning(text)
 
-    if _learned_from(prediction):
+    about = _provenance(prediction)
+    if SEEN in (about or {}).get("warnings", ()):
         warn(SEEN)
     predicted, expected = (
         load_volume(path, channel=name_or_index(name), axes=axes)
         for path, name in ((prediction, channel), (truth, truth_channel))
     )
-    about = _provenance(prediction)
+    # Ours is in units of its z-scored truth, or as its model's were.
     predicted = predicted.with_(
         zscored=about is not None, in_iqrs=(about or {}).get("units") == "iqr"
     )
+    times = _predicted_times(predicted, expected, about or {})
+    if times is not None:
+        warn(
+            f"of the truth, time point{'s' * (len(times) > 1)} "
+            f"{', '.join(map(str, times))}, as the prediction was made"
+        )
     scores = {}
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
         with _reading(prediction, truth):
-            stacks = on_the_same_grid(other.with_(name=name), mine, warn)
+            named = other.with_(name=name)
+            stacks = on_the_same_grid(named, mine, warn, times=times)
             scores[name] = score_times(mine, stacks, warn)
     console.table(score_rows(scores))
     if report is not None:
@@ -125,6 +133,27 @@ def _provenance(path: str) -> dict[str, Any] | None:
         return None
 
 
+def _predicted_times(
+    prediction: Volume, truth: Volume, made: dict[str, Any]
+) -> tuple[int, ...] | None:
+    """Return the truth's time points that were predicted; None for all of them.
+
+    As the request says, where the truth has others too.
+    """
+    from napari_sparsessp.prediction.plan import time_points
+
+    request = made.get("request")
+    wanted = request.get("time") if isinstance(request, dict) else None
+    count = prediction.sizes.get("T", 1)
+    if wanted is None or truth.sizes.get("T", 1) == count:
+        return None
+    try:
+        times = time_points(truth, str(wanted))
+    except InputError:  # it is of another time-lapse
+        return None
+    return times if times is not None and len(times) == count else None
+
+
 @contextmanager
 def _reading(prediction: str, truth: str) -> Iterator[None]:
     """Voxels are read while they are scored; what fails then is the file's fault."""
@@ -135,17 +164,6 @@ def _reading(prediction: str, truth: str) -> Iterator[None]:
             f"cannot read the voxels of {prediction} or {truth} ({error}); one of "
             "them may be damaged"
         ) from error
-
-
-def _learned_from(path: str) -> bool:
-    """Whether a prediction says that its model learned from this very stack."""
-    from napari_sparsessp.io.writing import read_provenance
-    from napari_sparsessp.prediction.domain_shift import SEEN
-
-    try:
-        return SEEN in (read_provenance(path) or {}).get("warnings", ())
-    except InputError:  # a format that can hold none
-        return False
 
 
 def _pairs(predicted: Volume, expected: Volume) -> list[tuple[str, Volume, Volume]]:
@@ -236,6 +254,13 @@ def sweep(
     memory_limit: options.MemoryLimit = None,
     tta: options.Tta = False,
     mask_invalid: options.MaskInvalid = False,
+    reconstruct: options.Reconstruct = None,
+    na: options.ObjectiveNa = None,
+    na_condenser: options.CondenserNa = None,
+    wavelength: options.Wavelength = None,
+    index: options.Index = None,
+    planes_downwards: options.PlanesDownwards = False,
+    regularisation: options.Regularisation = 1e-2,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an earlier sweep's files.")
     ] = False,

@@ -1,17 +1,21 @@
 """``sparsessp models``: list, show, import, fetch, export, verify and run models."""
 
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
 
-from napari_sparsessp.cli.console import Console, check_output
+from napari_sparsessp.cli.console import Console
+from napari_sparsessp.cli.gallery import fetch_entry, is_terminal, list_gallery
 from napari_sparsessp.cli.options import Group, console_of, parse_sizes
-from napari_sparsessp.errors import InputError, ModelError, OutputError
-from napari_sparsessp.files import atomic_write
+from napari_sparsessp.cli.raw_run import run_model
+from napari_sparsessp.errors import InputError, ModelError
+from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.card import SCALINGS, ModelCard, origin_words
+from napari_sparsessp.models.gallery import find_entry
 from napari_sparsessp.models.library import (
     all_entries,
     find_model,
@@ -22,11 +26,12 @@ from napari_sparsessp.models.library import (
 from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt, cancellable
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from napari_sparsessp.models.importing import Answers, Question
     from napari_sparsessp.models.importing.answers import CheckpointInfo
     from napari_sparsessp.models.manage import Fetched
+
+_ID = re.compile(r"[a-z0-9-]+")
+"""Of the gallery: neither an address nor a DOI looks like it."""
 
 app = typer.Typer(
     help="List, show, import, fetch, export, verify or run models.",
@@ -78,14 +83,18 @@ _FIELDS = {"ratio": "ratios"}
 """Where `Answers` calls a thing differently."""
 
 
+app.command("gallery")(list_gallery)
+app.command("run")(run_model)
+
+
 @app.command("import")
 def import_model(
     context: typer.Context,
     file: Annotated[
         Path,
         Argument(
-            help="RepMode .p, SparseSSP .pth, pytorch_fnet .p, VisCy .ckpt, or a "
-            ".safetensors."
+            help="RepMode .p, SparseSSP .pth, pytorch_fnet .p, VisCy .ckpt, a GVTNet's "
+            "folder, a .safetensors, or the folder of a bundle."
         ),
     ],
     id_: Id = None,
@@ -109,7 +118,7 @@ def import_model(
 ) -> None:
     """Import a checkpoint or a model; nothing in it is executed."""
     console, given = console_of(context), _given_answers(context)
-    if file.suffix.lower() == ".safetensors":
+    if file.suffix.lower() == ".safetensors" or bundle_folder(file) is not None:
         if out is not None or dry_run:
             raise InputError(
                 "--out and --dry-run are for checkpoints, and this file is a model "
@@ -130,10 +139,15 @@ def fetch(
     origin: Annotated[
         str,
         Argument(
-            help="https address of a model's file, or DOI[:file] of an archive.",
-            metavar="URL|DOI[:FILE]",
+            help="Id of a model of the gallery, https address of a model's file, or "
+            "DOI[:file] of an archive.",
+            metavar="ID|URL|DOI[:FILE]",
         ),
     ],
+    accept_licence: Annotated[
+        bool,
+        Option("--accept-licence", help="Accept the licence of a gallery's model."),
+    ] = False,
     sha256: Annotated[
         str | None, Option("--sha256", help="Checksum that the file must have.")
     ] = None,
@@ -151,11 +165,25 @@ def fetch(
 ) -> None:
     """Download a model and add it to yours; a checkpoint is imported.
 
-    What was stopped goes on where it was. The options from --structures on are for
-    checkpoints, as for sparsessp models import.
+    sparsessp models gallery lists the ids. What was stopped goes on where it was. The
+    options from --structures on are for checkpoints, as for sparsessp models import.
     """
     console = console_of(context)
     given = _given_answers(context)
+    if _ID.fullmatch(origin):
+        if sha256 is not None:
+            raise InputError(
+                "--sha256 is for an address, and the gallery has checksums of its own; "
+                "leave it out"
+            )
+        fetch_entry(
+            console,
+            find_entry(origin),
+            given,
+            accept_licence=accept_licence,
+            overwrite=overwrite,
+        )
+        return
     fetched = _download(console, origin, sha256)
     console.fact("sha256", fetched.sha256)
     if not fetched.checked:
@@ -255,7 +283,7 @@ def _complete_answers(
     for note in checkpoint.notes:
         console.fact("network", note)
     console.fact("parameters", f"{checkpoint.parameters:,}")
-    if _is_terminal():
+    if is_terminal():
         for question in checkpoint.questions:
             field = _FIELDS.get(question.name, question.name)
             if field not in given:
@@ -263,10 +291,6 @@ def _complete_answers(
     answers = answers_for(checkpoint, **given)
     _show_answers(console, checkpoint, answers, given)
     return checkpoint, answers
-
-
-def _is_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _ask(question: "Question") -> Any:
@@ -363,17 +387,40 @@ def export(
     context: typer.Context,
     model: Annotated[str, Argument(help="Id or path of a model.")],
     out: Annotated[
-        Path, Option("--out", "-o", help="A .safetensors file, or a folder for it.")
+        Path,
+        Option("--out", "-o", help="A .safetensors file, a folder for it, or a .zip."),
     ],
+    format_: Annotated[
+        Literal["native", "bioimageio"] | None,
+        Option(
+            "--format", help="By the ending of --out if left out: .zip, bioimageio."
+        ),
+    ] = None,
+    ratio: Annotated[
+        int | None, Option(min=1, help="bioimageio: sparsity ratio of the input.")
+    ] = None,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace what is there.")
     ] = False,
 ) -> None:
-    """Copy a model with its card, bit by bit."""
+    """Copy a model with its card, bit by bit, or write it as a bioimage.io package."""
     from napari_sparsessp.models.manage import export_model
 
     console = console_of(context)
-    console.progress(f"copying {model}")
+    progress = console.progress(f"exporting {model}")
+    if format_ == "bioimageio" or (format_ is None and out.suffix.lower() == ".zip"):
+        from napari_sparsessp.io.samples import bundled_stack
+        from napari_sparsessp.models.bioimageio import export_bioimageio
+
+        with cancel_on_interrupt() as cancel:
+            stopped = cancellable(progress, cancel)
+            options: Any = {"ratio": ratio, "overwrite": overwrite, "progress": stopped}
+            console.result(
+                str(export_bioimageio(model, out, bundled_stack(), **options))
+            )
+        return
+    if ratio is not None:
+        raise InputError("--ratio is for --format bioimageio; leave it out")
     console.result(str(export_model(model, out, overwrite=overwrite)))
 
 
@@ -406,78 +453,6 @@ def verify(
         )
 
 
-@app.command("run")
-def run_model(
-    context: typer.Context,
-    model: Annotated[
-        str, Argument(help="Id or path of a model, or a published checkpoint.")
-    ],
-    input_: Annotated[
-        Path,
-        Option(
-            "--input",
-            help="NumPy file: planes (n, H, W), n = D/r or D; or (channels, n, H, W).",
-        ),
-    ],
-    out: Annotated[
-        Path, Option("--out", "-o", help="NumPy file for (T, D, H, W) float32.")
-    ],
-    structures: Annotated[
-        str | None, Option(help="Structures, or numbers of outputs: a,b or 0,1; all.")
-    ] = None,
-    ratio: Annotated[
-        float | None,
-        Option(min=1, help="Sparsity ratio of the planes; D/n if left out."),
-    ] = None,
-    overwrite: Annotated[
-        bool, Option("--overwrite", help="Replace the output.")
-    ] = False,
-) -> None:
-    """Run planes through a network as they are: no scaling, resampling or tiling."""
-    import numpy as np
-
-    console = console_of(context)
-    if out.is_dir():
-        raise OutputError(
-            f"{out} is a folder; give the name of a file, for example "
-            f"{out / 'prediction.npy'}"
-        )
-    check_output(out, overwrite, "")
-    planes = _read_array(input_)
-    console.progress(f"loading {model}")
-
-    from napari_sparsessp.models.raw_forward import raw_forward
-
-    wanted = None if structures in (None, "all") else structures.split(",")
-    prediction = raw_forward(model, planes, wanted, ratio)
-    with atomic_write(out) as part, part.open("wb") as file:
-        np.save(file, prediction, allow_pickle=False)
-    extents = "×".join(map(str, prediction.shape))
-    console.result(f"{out}  {extents} float32")
-
-
-def _read_array(path: Path) -> "np.ndarray":
-    """Read a NumPy array; never a pickle."""
-    import numpy as np
-
-    if path.is_fifo() or path.is_char_device():  # opening it could wait for ever
-        raise InputError(f"{path} is a pipe or a device; save the array as a file")
-    try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or 'it is cut off'}; check the file"
-        ) from error
-    except Exception as error:
-        # numpy meets a damaged header with whatever its parser stumbles over.
-        raise InputError(
-            f"{path} is not a NumPy array of numbers; save it with numpy.save"
-        ) from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} holds several arrays; save one with numpy.save")
-    return array
-
-
 @app.command("list")
 def list_all(context: typer.Context) -> None:
     """List the installed models."""
@@ -496,7 +471,7 @@ def list_all(context: typer.Context) -> None:
                 card.version,
                 card.topology,
                 f"r={ratios}",
-                f"{len(card.structures)} structures",
+                f"{len(card.structures)} structures" + _bundle_words(card, ", {}"),
                 str(entry.path),
             ]
         )
@@ -516,7 +491,7 @@ def show(
     ] = False,
 ) -> None:
     """Show what a model is, what it was trained on and where it must not be trusted."""
-    from napari_sparsessp.models.library import file_sha256, weights_file
+    from napari_sparsessp.models.library import model_sha256
 
     console = console_of(context)
     card = read_card(model)
@@ -527,7 +502,13 @@ def show(
     for name, value in _facts(card, shipped=path.parent == shipped_folder()):
         console.fact(name, value)
     console.fact("file", path)
-    console.fact("sha256", file_sha256(weights_file(path)))
+    console.fact("sha256", model_sha256(path))
+
+
+def _bundle_words(card: ModelCard, text: str = "{}") -> str:
+    """Say of how many models a bundle is; "" of another model."""
+    count = len(card.members)
+    return text.format(f"bundle of {count}") if count else ""
 
 
 def _facts(card: ModelCard, *, shipped: bool) -> list[tuple[str, str]]:
@@ -544,6 +525,12 @@ def _facts(card: ModelCard, *, shipped: bool) -> list[tuple[str, str]]:
         ("normalisation", card.normalisation),
         ("origin", origin_words(card.source, shipped=shipped)),
     ]
+    if card.members:
+        facts[4] = ("topology", f"{card.topology}, {_bundle_words(card)}")
+        facts += [
+            ("member", f"{one.id}: {', '.join(one.structures)} from {one.modality}")
+            for one in card.members
+        ]
     if card.z_projection != "none":
         plane = f"one plane, the {card.z_projection} of its planes over z"
         facts.insert(5, ("output", plane))

@@ -171,6 +171,31 @@ Normalisation = Annotated[
 MaskInvalid = Annotated[
     bool, Option("--mask-invalid", help="Predict around NaN and infinite values.")
 ]
+Reconstruct = Annotated[
+    str | None,
+    Option(
+        help="phase: make phase from the bright-field first, for a model that learned "
+        "from it. Needs the four that follow.",
+        metavar="phase",
+    ),
+]
+ObjectiveNa = Annotated[
+    float | None, Option("--na", help="Numerical aperture of the objective.")
+]
+CondenserNa = Annotated[
+    float | None, Option(help="Of the condenser, as its diaphragm was set.")
+]
+Wavelength = Annotated[
+    float | None, Option(help="Of the light, in µm: 0.55.", metavar="UM")
+]
+Index = Annotated[
+    float | None, Option(help="Refractive index: air 1, water 1.33, oil 1.515.")
+]
+PlanesDownwards = Annotated[
+    bool,
+    Option("--planes-downwards", help="Plane 0 is the farthest from the objective."),
+]
+Regularisation = Annotated[float, Option(help="Strength for phase; more is smoother.")]
 
 # What the benchmarks have in common.
 JsonFile = Annotated[

@@ -12,8 +12,10 @@ from napari_sparsessp.cli import options
 from napari_sparsessp.cli.console import Console, check_output, score_rows, write_report
 from napari_sparsessp.cli.options import console_of, load_truth, request_of
 from napari_sparsessp.errors import InputError, OutputError, PredictionError
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.prediction.engine import (
     Finished,
+    Looking,
     Planned,
     PredictionCancelled,
     Started,
@@ -24,10 +26,10 @@ from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt, no_progress
 if TYPE_CHECKING:
     from napari_sparsessp.io.streaming import PredictionWriter
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.prediction.engine import Writer
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.prediction.request import PredictionRequest
+    from napari_sparsessp.prediction.writer import Writer
     from napari_sparsessp.volume import Volume
 
 
@@ -70,6 +72,13 @@ def predict(
     uncertainty: options.Uncertainty = False,
     normalisation: options.Normalisation = None,
     mask_invalid: options.MaskInvalid = False,
+    reconstruct: options.Reconstruct = None,
+    na: options.ObjectiveNa = None,
+    na_condenser: options.CondenserNa = None,
+    wavelength: options.Wavelength = None,
+    index: options.Index = None,
+    planes_downwards: options.PlanesDownwards = False,
+    regularisation: options.Regularisation = 1e-2,
     resume: Annotated[
         bool,
         Option("--resume", help="Go on with an unfinished output of the same request."),
@@ -180,8 +189,10 @@ def run_request(
         request,
         dict(truth),
         stored=sink is not None,
-        tile_size=None if sink is None else sink.tile_size,
+        tile_size=() if sink is None else sink.tile_size,
     )
+    if purpose := made_for(card):
+        console.note(f"{card.id} was made for: {purpose}")
     console.progress("loading the model")
 
     from napari_sparsessp.models.library import load_model
@@ -206,6 +217,9 @@ def run_request(
                 place = f"predicting on {event.device}, {event.precision}"
                 tiles = console.progress(place, "tile")
                 tiles(event.done, plan.total_tiles)
+            elif isinstance(event, Looking):
+                look = console.progress("looking at the whole stack", "tile")
+                look(event.done, event.total)
             elif isinstance(event, TileDone):
                 tiles(event.done, event.total, _running_scores(event))
             elif isinstance(event, Finished):

@@ -20,7 +20,11 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, iqr_units, score, zscore_truth
 from napari_sparsessp.prediction.ground_truth import survey_note, survey_truth
 from napari_sparsessp.prediction.report import mean_scores
-from napari_sparsessp.prediction.scoring import check_alignment, onto_grid
+from napari_sparsessp.prediction.scoring import (
+    check_alignment,
+    onto_grid,
+    uneven_note,
+)
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Grid, Volume
@@ -140,19 +144,31 @@ class ComparisonReport:
 
 
 def on_the_same_grid(
-    truth: Volume, prediction: Volume, warn: Warn, *, survey: bool = True
+    truth: Volume,
+    prediction: Volume,
+    warn: Warn,
+    *,
+    survey: bool = True,
+    times: Sequence[int] | None = None,
 ) -> list[Any]:
     """Return the truth of each time point, resampled where its grid is another.
 
     (D, H, W) on the prediction's grid; NaN where the truth does not reach, and in
     planes that are empty. Hot pixels are replaced. None for a blank one of several.
+    `times` are the truth's time points that were predicted, all where left out.
     """
-    times = prediction.sizes.get("T", 1)
-    if truth.sizes.get("T", 1) != times:
+    there, count = prediction.sizes.get("T", 1), truth.sizes.get("T", 1)
+    times = range(count) if times is None else times
+    if len(times) != there:
         raise InputError(
-            f"the prediction has {times} time points and the truth "
-            f"{truth.sizes.get('T', 1)}; cut them to the same ones"
+            f"the prediction has {there} time points and the truth {count}; cut them "
+            "to the same ones"
         )
+    if prediction.voxel_size is not None:
+        even = truth.evened(prediction.voxel_size[0])
+        if even is not truth:
+            warn(uneven_note(truth.name or "the structure"))
+        truth = even
     truth, note = truth.beside(prediction)
     if note:
         warn(note)
@@ -164,7 +180,7 @@ def on_the_same_grid(
             voxel_size=(step, *truth.voxel_size[1:]), origin=(first, *truth.origin[1:])
         )
     name = truth.name or "the structure"
-    stacks: list[Volume | None] = [truth.time(i) for i in range(times)]
+    stacks: list[Volume | None] = [truth.time(i) for i in times]
     if survey:
         stacks = _surveyed(stacks, name, warn)
     depth, height, width = prediction.shape[-3:]
@@ -278,9 +294,13 @@ def aligned(
     return zscore_truth(stack), in_truth_units(prediction, stack, warn)
 
 
-def aligned_truth(truth: Volume, prediction: Volume) -> np.ndarray:
-    """Return the z-scored truth on the prediction's grid, as `aligned` does."""
-    return aligned(truth, prediction)[0]
+def aligned_stacks(truth: Volume, prediction: Volume) -> tuple[np.ndarray, Any]:
+    """Return both of `aligned` for any access; one of ours may stay a lazy array."""
+    expected, predicted = aligned(truth, prediction)
+    if isinstance(predicted, _Planes):
+        planes = [np.asarray(predicted[z], np.float32) for z in range(len(expected))]
+        predicted = np.stack(planes)
+    return expected, predicted
 
 
 def error_of(truth: Volume, prediction: Volume) -> np.ndarray:

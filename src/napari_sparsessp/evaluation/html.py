@@ -438,6 +438,7 @@ def _comparison_provenance(report: ComparisonReport) -> dict[str, str]:
         "truth": truths,
         "model": f"{model.get('id', report.model)}"
         + (f", sha256 {model['sha256']}" if model.get("sha256") else ""),
+        "made for": str(about.get("made_for", "")),
         "compared on voxels of": " × ".join(f"{step:.4g}" for step in voxel)
         + f" {report.unit}",
         "napari-sparsessp": str(about.get("package", "")),

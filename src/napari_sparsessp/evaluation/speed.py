@@ -20,7 +20,11 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.speed_worker import PATIENCE, REPEATS
 from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.families import BACKBONES_2D, CONDITIONINGS, TOPOLOGIES
+from napari_sparsessp.networks.families import (
+    BACKBONES_2D,
+    CONDITIONINGS,
+    TOPOLOGIES,
+)
 from napari_sparsessp.prediction.memory import (
     PROCESS_BYTES,
     activation_bytes,

@@ -12,6 +12,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -191,7 +192,13 @@ def run_sweep(
         progress(done, total, step)
 
     dense: DenseReference | None = None
-    with cancellable_network(model.network, cancel):
+    # A bundle loads networks on the way, and ends before the next tile.
+    ends = (
+        nullcontext()
+        if model.card.members
+        else cancellable_network(model.network, cancel)
+    )
+    with ends:
         for ratio, its_runs in groupby(runs, key=lambda run: run.ratio):
             phases: list[PhaseScores] = []
             first: tuple[Volume, Report] | None = None

@@ -52,6 +52,7 @@ _MICROMETRES = {
 }
 
 _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SECONDS |= {"msec": 1e-3, "sec": 1.0, "hr": 3600.0}  # ImageJ's
 
 # A light microscope resolves 0.1 µm and sees a few centimetres; sizes far outside are
 # wrong units or counters, not optics.
@@ -236,9 +237,14 @@ def _as_its_input(found: Calibration, provenance: Any) -> Calibration:
 
 
 def from_tiff(tif: Any) -> Calibration:
-    """Read the calibration of a plain TIFF: ImageJ's header, else resolution tags."""
+    """Read the calibration of a plain TIFF.
+
+    ImageJ's header or MetaXpress's, else resolution tags.
+    """
     tags = tif.pages[0].tags
     imagej = tif.imagej_metadata or {}
+    if tif.is_metaseries:
+        return _from_metaseries(tif)
     unit = imagej.get("unit")
     if unit is None:
         code = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
@@ -249,9 +255,47 @@ def from_tiff(tif: Any) -> Calibration:
         lateral.append(micrometres(per / dots, unit) if dots else None)
     if not imagej and any(size and size > _LARGEST_TIFF_PIXEL for size in lateral):
         lateral = [None, None]
+    time_step = None
+    with suppress(KeyError, TypeError, ValueError):
+        every = float(imagej["finterval"]) * _SECONDS[imagej.get("tunit", "sec")]
+        time_step = every if every > 0 else None
     return Calibration(
-        (micrometres(imagej.get("spacing"), unit), lateral[0], lateral[1])
+        (micrometres(imagej.get("spacing"), unit), lateral[0], lateral[1]),
+        time_step=time_step,
     )
+
+
+def _from_metaseries(tif: Any) -> Calibration:
+    """Read the header of MetaXpress and MetaMorph; its resolution tags say nothing."""
+    if "<!" in tif.pages[0].description:  # a DOCTYPE, which could fill the memory
+        return Calibration()
+    with suppress(ElementTree.ParseError, ValueError):
+        plane = tif.metaseries_metadata.get("PlaneInfo", {})
+        if plane.get("spatial-calibration-state") is True:
+            unit = str(plane.get("spatial-calibration-units"))
+            y, x = (
+                micrometres(plane.get(f"spatial-calibration-{axis}"), unit)
+                for axis in "yx"
+            )
+            return Calibration((None, y, x))
+    return Calibration()
+
+
+def nd2_interval(path: Path) -> float | None:
+    """Return the seconds between time points of an ND2 file, as they were measured.
+
+    What was asked for where that is unknown; None where there are several intervals.
+    """
+    import nd2
+
+    with suppress(Exception), nd2.ND2File(path) as file:  # pixels may be whole anyway
+        for loop in file.experiment:
+            if loop.type not in ("TimeLoop", "NETimeLoop"):
+                continue
+            periods: Any = getattr(loop.parameters, "periods", [loop.parameters])
+            every = periods[0].periodDiff.avg or periods[0].periodMs
+            return every / 1000 if len(periods) == 1 and every > 0 else None
+    return None
 
 
 def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
@@ -339,6 +383,42 @@ def ome_comment(xml: str, namespace: str) -> str | None:
     for annotation in ElementTree.fromstring(xml).iter():
         if annotation.get("Namespace") == namespace:
             return annotation.findtext("{*}Value")
+    return None
+
+
+_IMMERSIONS = {
+    "air": 1.0,
+    "dry": 1.0,
+    "water": 1.33,
+    "waterdipping": 1.33,
+    "glycerin": 1.47,
+    "glycerol": 1.47,
+    "oil": 1.515,
+}
+"""Refractive index of what is between objective and sample, by OME's names."""
+
+
+def ome_objective(xml: str, image: int = 0) -> tuple[float | None, float | None]:
+    """Return NA of an image's objective and refractive index; None for each not there.
+
+    An index that was recorded goes before that of the immersion.
+    """
+    settings = _ome_images(xml)[image].find("{*}ObjectiveSettings")
+    if settings is None:
+        return None, None
+    objectives = ElementTree.fromstring(xml).iterfind("{*}Instrument/{*}Objective")
+    meant = [one for one in objectives if one.get("ID") == settings.get("ID")]
+    immersion = meant[0].get("Immersion", "").lower() if meant else ""
+    na = _up_to_two(meant[0].get("LensNA") if meant else None)
+    index = _up_to_two(settings.get("RefractiveIndex"))
+    return na, index or _IMMERSIONS.get(immersion)
+
+
+def _up_to_two(text: str | None) -> float | None:
+    """Read an aperture or an index; None for what is none."""
+    with suppress(TypeError, ValueError):
+        value = float(text or "")
+        return value if 0 < value <= 2 else None
     return None
 
 

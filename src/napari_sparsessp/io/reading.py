@@ -16,7 +16,12 @@ from typing import Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import user_path
-from napari_sparsessp.io.calibration import Source, ascending, source_of
+from napari_sparsessp.io.calibration import (
+    Source,
+    ascending,
+    nd2_interval,
+    source_of,
+)
 from napari_sparsessp.io.tiff_reading import (
     ENDINGS,
     open_planes,
@@ -224,7 +229,9 @@ def _open(path: Path, scene: str | int | None) -> Source:
     if ending == ".nd2":
         from bioio_nd2 import Reader
 
-        return source_of(Reader(str(path)), scene)
+        source = source_of(Reader(str(path)), scene)
+        found = replace(source.calibration, time_step=nd2_interval(path))
+        return replace(source, calibration=found)
     from bioio import BioImage
 
     source = source_of(BioImage(str(path)).reader, scene)

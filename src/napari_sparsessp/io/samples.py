@@ -52,6 +52,13 @@ def sample_paths(*, dense: bool = False) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
+def bundled_stack() -> Volume:
+    """Open the transmitted-light stack of the bundled colony, all planes."""
+    from napari_sparsessp.io.reading import load_volume
+
+    return load_volume(sample_paths(dense=True)[0])
+
+
 # Public samples ----------------------------------------------------------------------
 
 LARGEST = 200_000_000

@@ -8,6 +8,7 @@ done: that is all that resuming a run, after whatever end, has to know.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -31,10 +32,10 @@ from napari_sparsessp.io.tiff_reading import plane_files
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
 from napari_sparsessp.io.zarr_reading import METADATA
 from napari_sparsessp.prediction.blending import StreamBlend
-from napari_sparsessp.prediction.engine import Writer
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.report import Scaling
 from napari_sparsessp.prediction.tiling import Span, TileSize
+from napari_sparsessp.prediction.writer import Writer
 from napari_sparsessp.version import __version__
 
 PLANES = 16
@@ -46,7 +47,7 @@ SLAB = 2**23
 SMALLEST_SIDE = 64
 """Pixels of a chunk; smaller ones make more files than voxels are worth."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of partial outputs; others are not resumed."""
 
 _NOT_THE_NUMBERS = {
@@ -96,6 +97,7 @@ class PredictionWriter(Writer):
         self._root = self._folder / "image.zarr"
         self._levels: list[Any] = []
         self._header: dict[str, Any] | None = None
+        self._members: dict[int, _MemberWriter] = {}
         self._place.lock()
         try:
             with self._writing():
@@ -115,14 +117,12 @@ class PredictionWriter(Writer):
         self.close()
 
     @property
-    def tile_size(self) -> TileSize | None:
-        """Tiling of the run that is resumed; None for a new one."""
+    def tile_size(self) -> Sequence[TileSize]:
+        """Tiling of the run that is resumed, of each member; empty for a new one."""
         try:
-            fields = dict((self._header or {})["tile_size"])
-            y, x = fields.pop("core")
-            return TileSize(core=(int(y), int(x)), **fields)
+            return [_size_of(fields) for fields in (self._header or {})["tile_sizes"]]
         except (KeyError, TypeError, ValueError):
-            return None
+            return ()
 
     @property
     def keeps_something(self) -> bool:
@@ -168,8 +168,9 @@ class PredictionWriter(Writer):
 
     def kept(self) -> int:
         """Count the tiles that a later run need not predict."""
-        slots = range(len(self._plan.times or (0,)))
-        return sum(self.blend(slot).done_before for slot in slots)
+        if self._plan.members:
+            return sum(map(_kept, map(self.member, range(len(self._plan.members)))))
+        return _kept(self)
 
     def note_scaling(self, slot: int, scaling: Scaling) -> None:
         """Remember the scaling of a time point."""
@@ -179,11 +180,17 @@ class PredictionWriter(Writer):
 
     def blend(self, slot: int) -> StreamBlend:
         """Return what blends what is left of a time point into the image."""
-        return StreamBlend(self._plan, _TimePoint(self, self._plan, slot))
+        return StreamBlend(self._plan, self.output(slot))
 
-    def output(self, slot: int) -> Any:
+    def output(self, slot: int) -> _TimePoint:
         """Return the finished voxels of a time point, read where they are indexed."""
         return _TimePoint(self, self._plan, slot)
+
+    def member(self, number: int) -> _MemberWriter:
+        """Return the writer of a member into the image."""
+        if number not in self._members:
+            self._members[number] = _MemberWriter(self, self._plan, number)
+        return self._members[number]
 
     def finish(self, provenance: Mapping[str, Any] | None) -> Path:
         """Make coarser levels or the TIFF, add the provenance, and give it its name."""
@@ -253,33 +260,85 @@ class PredictionWriter(Writer):
             raise disk_error(self._place.place, cause, kept=kept) from error
 
 
+class _MemberWriter(Writer):
+    """Stream the structures of a bundle's member into the bundle's image."""
+
+    def __init__(self, whole: PredictionWriter, plan: Plan, number: int) -> None:
+        super().__init__()
+        self._whole, self._number, self._count = whole, number, len(plan.members)
+        self._plan = plan.members[number]
+        self._rows = plan.rows_of(self._plan)
+        self.done = _kept(self)
+
+    def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
+        self._plan = plan
+
+    def kept(self) -> int:
+        return _kept(self)
+
+    def _place(self, slot: int) -> int:
+        """Return the number of a time point of this member among those of all."""
+        return slot * self._count + self._number
+
+    def scaling(self, slot: int) -> Scaling | None:
+        return self._whole.scaling(self._place(slot))
+
+    def note_scaling(self, slot: int, scaling: Scaling) -> None:
+        self._whole.note_scaling(self._place(slot), scaling)
+
+    def blend(self, slot: int) -> StreamBlend:
+        return StreamBlend(self._plan, self.output(slot))
+
+    def output(self, slot: int) -> _TimePoint:
+        place = self._place(slot)
+        return _TimePoint(self._whole, self._plan, slot, self._rows, place)
+
+
+def _kept(writer: PredictionWriter | _MemberWriter) -> int:
+    """Count the tiles of all time points that are in the image."""
+    slots = range(len(writer._plan.times or (0,)))
+    return sum(writer.blend(slot).done_before for slot in slots)
+
+
 class _TimePoint:
     """A time point of an image that is being written; see `prediction.blending.Store`.
 
-    Indexing reads finished voxels, (C, D, H, W).
+    Indexing reads finished voxels, (C, D, H, W). Its channels are `rows` of the image,
+    all where left out; `place` keeps its columns apart from those of others.
     """
 
-    def __init__(self, writer: PredictionWriter, plan: Plan, slot: int) -> None:
-        self._writer, self._plan, self._slot = writer, plan, slot
+    def __init__(
+        self,
+        writer: PredictionWriter,
+        plan: Plan,
+        slot: int,
+        rows: Sequence[int] | None = None,
+        place: int | None = None,
+    ) -> None:
+        self._writer, self._plan = writer, plan
+        self._rows = range(len(plan.channels)) if rows is None else rows
+        self._path = writer._folder / "columns" / str(slot if place is None else place)
         self._array = writer._levels[0]
         self._lead = (slot,) if plan.times else ()
         self.planes = int(self._array.chunks[-3])
         self._columns: Any = None
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        parts = index if isinstance(index, tuple) else (index,)
-        return np.asarray(self._array[(*self._lead, *parts)])
+        channel, *parts = index if isinstance(index, tuple) else (index,)
+        return np.asarray(self._array[(*self._lead, self._rows[channel], *parts)])
 
     def planes_done(self, column: int) -> int:
-        leads = [(*self._lead, c) for c in range(len(self._plan.channels))]
+        leads = [(*self._lead, row) for row in self._rows]
         spans = self._plan.layout.columns[column].output
         return _planes_there(self._array, self._writer._root / "0", leads, spans)
 
     def write(
         self, place: tuple[slice, slice, slice, slice], values: np.ndarray
     ) -> None:
+        rows, *box = place
         with self._writer._writing():
-            self._array[(*self._lead, *place)] = values
+            for row, channel in zip(self._rows[rows], values, strict=True):
+                self._array[(*self._lead, row, *box)] = channel
 
     def planes_kept(self, column: int) -> int:
         leads = [(column, c) for c in range(len(self._plan.channels))]
@@ -300,10 +359,6 @@ class _TimePoint:
     def forget_kept(self) -> None:
         self._columns = None
         remove(self._path)
-
-    @property
-    def _path(self) -> Path:
-        return self._writer._folder / "columns" / str(self._slot)
 
     def _kept_array(self) -> Any:
         import zarr
@@ -327,13 +382,12 @@ class _TimePoint:
 
 def chunk_for(plan: Plan, *, whole_planes: bool = False) -> tuple[int, int, int]:
     """Choose (z, y, x) of a chunk that ends where what is written ends."""
-    columns, shape = plan.layout.columns, plan.output_shape
-    sides = []
+    shape, sides = plan.output_shape, []
     for axis in (0, 1):
-        start, stop = columns[0].output[axis]
-        alone = stop == shape[-2 + axis]
+        ends = [part.layout.columns[0].output[axis][1] for part in plan.parts]
+        steps = [end for end in ends if end < shape[-2 + axis]]
         usual = CHUNK[1 + axis]
-        sides.append(usual if alone else chunk_side(stop - start, usual))
+        sides.append(chunk_side(math.gcd(*steps), usual) if steps else usual)
     room = max(1, CHUNK[0] * CHUNK[1] * CHUNK[2] // (sides[0] * sides[1]))
     if whole_planes:
         room = min(room, max(1, SLAB // (shape[-2] * shape[-1])))
@@ -349,6 +403,12 @@ def chunk_side(step: int, usual: int) -> int:
     best = max(part for part in parts if part <= usual)
     least = min(SMALLEST_SIDE, step)
     return best if best >= least else min(part for part in parts if part >= least)
+
+
+def _size_of(fields: Mapping[str, Any]) -> TileSize:
+    """Read the size of tiles in a header."""
+    y, x = fields["core"]
+    return TileSize(**{**fields, "core": (int(y), int(x))})
 
 
 def _has_voxels(folder: Path) -> bool:
@@ -391,7 +451,7 @@ def _header_of(
         "channels": list(plan.channels),
         "request": fields,
         "shape": list(plan.output_shape),
-        "tile_size": asdict(plan.tile_size),
+        "tile_sizes": [asdict(size) for size in plan.tile_sizes],
         "device": device,
         "precision": precision,
         "image": image,

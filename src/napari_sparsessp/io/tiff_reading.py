@@ -29,6 +29,7 @@ from napari_sparsessp.io.calibration import (
     from_tiff,
     missing_files,
     ome_channel_names,
+    ome_objective,
     ome_scenes,
 )
 from napari_sparsessp.io.zarr_reading import METADATA
@@ -160,6 +161,21 @@ class _Planes:
                 self._readers[file] -= 1
                 if not self._readers[file]:
                     file.close()
+
+
+def read_objective(path: Path, image: int = 0) -> tuple[float | None, float | None]:
+    """Return NA and immersion's index of an OME-TIFF; None for each that is not there.
+
+    A file that cannot be read, or is another, has neither.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            xml = tif.ome_metadata
+            return ome_objective(xml, image) if xml else (None, None)
+    except (OSError, ValueError, IndexError, SyntaxError):
+        return None, None
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -191,6 +191,9 @@ class ModelCard(BaseModel):
     # training
     source: dict[str, JsonValue] = {}
     check: Check | None = None
+    # Cards of a bundle's members; its other fields follow from them, but for what
+    # describes a single network. The card of a file has none
+    members: tuple[ModelCard, ...] = ()
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -206,17 +209,26 @@ class ModelCard(BaseModel):
                 raise ValueError(f"{name} is not that of the network")
         return self
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Kinds of transmitted light that it was made for: of a bundle, several."""
+        each = [member.modality for member in self.members]
+        return tuple(dict.fromkeys(each or [self.modality]))
+
     def to_json(self, indent: int | None = 2) -> str:
         """Return the card as JSON text."""
         # Versions before these fields read all other cards.
-        unused = {"training_images"} if not self.training_images else set()
-        unused |= {"units"} if self.units == "zscore" else set()
+        newer = {"training_images": (), "members": (), "units": "zscore"}
+        unused = {name for name, none in newer.items() if getattr(self, name) == none}
         return self.model_dump_json(by_alias=True, indent=indent, exclude=unused)
 
 
 def network_fields(config: NetworkConfig) -> dict[str, Any]:
     """Return the fields of `ModelCard` that follow from a network's configuration."""
-    from napari_sparsessp.networks.families import UNEXT, UNEXT_FIELDS
+    from napari_sparsessp.networks.families import (
+        UNEXT,
+        UNEXT_FIELDS,
+    )
 
     same = {name: getattr(config, name) for name in _SAME_IN_THE_NETWORK}
     # Versions before these fields read the cards of all other networks.
@@ -241,6 +253,11 @@ def parse_card(text: str, where: str) -> ModelCard:
         raise ModelError(
             f"model {where} is too new: its card has schema {schema} and this version "
             f"reads up to {SCHEMA}; update napari-sparsessp"
+        )
+    if raw.get("members"):
+        raise ModelError(
+            f"the card of model {where} lists members, which only a bundle's folder "
+            "has; get the file again"
         )
     try:
         return ModelCard.model_validate(raw)
@@ -324,9 +341,9 @@ def expected_quality(card: ModelCard, structure: str | None = None) -> Quality |
 
 def all_qualities(card: ModelCard) -> tuple[Quality, ...]:
     """Read all R² of a card, those on real cells first; never compare two kinds."""
-    found = []
+    found = [_joined(alike) for alike in _alike(card.members)]
     for title, scores in card.scores.items():
-        if not isinstance(scores, Mapping):
+        if card.members or not isinstance(scores, Mapping):
             continue
         for data, held_out, measured in _measured(title, scores, card):
             rows: dict[str, dict[float, float]] = {}
@@ -343,6 +360,22 @@ def all_qualities(card: ModelCard) -> tuple[Quality, ...]:
                 break
     order = ("real", "simulated", None)
     return tuple(sorted(found, key=lambda one: order.index(one.data)))
+
+
+def _alike(members: Iterable[ModelCard]) -> Iterable[list[Quality]]:
+    """Group the qualities of a bundle's members by what they were measured on."""
+    groups: dict[tuple[Any, ...], list[Quality]] = {}
+    for member in members:
+        for one in all_qualities(member):
+            key = (one.measured_on, one.data, one.held_out)
+            groups.setdefault(key, []).append(one)
+    return groups.values()
+
+
+def _joined(alike: list[Quality]) -> Quality:
+    """Join qualities measured on the same images; the first of a structure counts."""
+    rows = {name: row for one in reversed(alike) for name, row in one.r2.items()}
+    return replace(alike[0], r2=rows)
 
 
 _R = r"(\d+(?:\.\d+)?)"
@@ -404,6 +437,32 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+# Purpose ----------------------------------------------------------------------------
+
+UNSTATED = "not stated in the file; see its publication"
+"""What an imported model was trained on, where nobody says."""
+
+
+def is_foreign(card: ModelCard) -> bool:
+    """Return whether others trained a model, so that no range of images is measured."""
+    if card.members:
+        return all(map(is_foreign, card.members))
+    return "format" in card.source and not card.familiarity
+
+
+def made_for(card: ModelCard) -> str:
+    """Say what a model of others was made for: cells, objective, light, voxels.
+
+    "" for a model of this package, whose card has measured ranges.
+    """
+    if not is_foreign(card):
+        return ""
+    cells = "" if card.trained_on == UNSTATED else card.trained_on
+    sizes = [f"{size:g}" for size in card.voxel_size]
+    voxel = sizes[0] if len(set(sizes)) == 1 else f"{' × '.join(sizes)}"
+    return ", ".join(filter(None, (cells, card.modality, f"{voxel} µm")))
 
 
 # Origin -----------------------------------------------------------------------------

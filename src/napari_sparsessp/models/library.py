@@ -5,10 +5,11 @@ Listing and finding read headers only and never load torch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,12 @@ from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, ModelError, invalid_field
 from napari_sparsessp.files import atomic_write, folder_of, output_errors
+from napari_sparsessp.models.bundle_file import (
+    bundle_card,
+    bundle_folder,
+    member_files,
+    read_bundle,
+)
 from napari_sparsessp.models.card import ModelCard, origin_words, parse_card
 from napari_sparsessp.models.weights import (
     CARD_KEY,
@@ -52,6 +59,11 @@ def user_folder() -> Path:
 
 def weights_file(path: Path) -> Path:
     """Return the safetensors file of a model that is a file or a folder."""
+    if bundle_folder(path) is not None:
+        raise ModelError(
+            f"{path} is a bundle of several models; name one of the .safetensors files "
+            "in it"
+        )
     if path.is_dir():
         if (path / WEIGHTS_NAME).is_file():
             return path / WEIGHTS_NAME
@@ -63,12 +75,22 @@ def weights_file(path: Path) -> Path:
     return path
 
 
+def weights_files(path: Path) -> list[Path]:
+    """Return the safetensors files of a model: of a bundle, its members'."""
+    if (folder := bundle_folder(path)) is not None:
+        return member_files(folder, read_bundle(folder))
+    return [weights_file(path)]
+
+
 def card_of(path: Path) -> ModelCard:
     """Read the card of a model file or folder.
 
     The card inside the weights file counts; ``card.json`` beside it is a copy to
-    read, used only where the file has none.
+    read, used only where the file has none. That of a bundle is made of its members'.
     """
+    if (folder := bundle_folder(path)) is not None:
+        members = [card_of(file) for file in weights_files(folder)]
+        return bundle_card(read_bundle(folder), members)
     weights = weights_file(path)
     text = read_header(weights).metadata.get(CARD_KEY)
     beside = weights.parent / CARD_NAME
@@ -111,6 +133,7 @@ class Entry:
     problem: str  # Why it cannot be used; "" for a whole model
     size: int  # Bytes on disk
     shipped: bool  # It came with the package
+    sizes: tuple[int, ...] = ()  # Of a bundle's members, in their order
 
     @property
     def name(self) -> str:
@@ -169,6 +192,7 @@ def find_model(id_or_path: str | Path = "default", topology: str | None = None) 
             exists = False
         if not exists:
             raise _unknown(wanted[:80], path)
+        path = bundle_folder(path) or path
     if topology is not None and card_of(path).topology != topology:
         raise ModelError(
             f"model {wanted} has topology {card_of(path).topology}, not {topology}; "
@@ -189,13 +213,15 @@ def _entries() -> Iterator[Entry]:
         if not folder.is_dir():
             continue
         for path in sorted(folder.iterdir()):
-            weights = path / WEIGHTS_NAME if path.is_dir() else path
-            if weights.suffix != ".safetensors" or path.name.startswith("."):
+            is_folder, is_bundle = path.is_dir(), bundle_folder(path) is not None
+            named = is_folder or path.suffix == ".safetensors"
+            if not named or path.name.startswith("."):
                 continue
             try:
-                files = [weights] if weights == path else list(path.iterdir())
+                files = list(path.iterdir()) if is_folder else [path]
                 states = [file.stat() for file in files]
-                weights.stat()
+                if is_folder and not is_bundle:
+                    (path / WEIGHTS_NAME).stat()
             except OSError:  # no weights in this folder, or just removed
                 continue
             version = tuple((s.st_mtime_ns, s.st_ino, s.st_size) for s in states)
@@ -207,7 +233,10 @@ def _entry(path: Path, version: tuple[tuple[int, int, int], ...]) -> Entry:
     size = sum(bytes_ for _, _, bytes_ in version)
     shipped = path.parent == shipped_folder()
     try:
-        return Entry(path, card_of(path), "", size, shipped)
+        card = card_of(path)
+        files = weights_files(path) if card.members else []
+        sizes = tuple(file.stat().st_size for file in files)
+        return Entry(path, card, "", size, shipped, sizes)
     except ModelError as error:
         return Entry(path, None, str(error), size, shipped)
 
@@ -250,6 +279,29 @@ def _unknown(wanted: str, path: Path) -> ModelError:
     )
 
 
+class IdTaken(ModelError):
+    """A model of this id is installed already."""
+
+
+def check_id_free(model_id: str, target: Path, overwrite: bool) -> None:
+    """Never two models of one id, and none replaced without a word."""
+    for entry in all_entries():
+        if entry.card is None or entry.card.id != model_id:
+            continue
+        if entry.shipped:
+            raise IdTaken(
+                f"a model with the id {model_id} is installed already, with the "
+                "plugin; choose another id"
+            )
+        if not (overwrite and entry.path == target):
+            raise IdTaken(
+                f"a model with the id {model_id} is installed already; remove that "
+                "model first, or choose another id"
+            )
+    if target.exists() and not overwrite:
+        raise IdTaken(f"{target} is there already; remove it first")
+
+
 # Load and save ----------------------------------------------------------------------
 
 
@@ -271,10 +323,51 @@ class Model:
     path: Path  # The model's file or folder
 
 
+@dataclass(frozen=True, eq=False)
+class Bundle(Model):
+    """A model of several files, each loaded when its structures are predicted.
+
+    Its SHA-256 is that of its members' digests, one a line.
+    """
+
+    network: torch.nn.Module = field(init=False, repr=False)  # It has none: `member`
+    digests: tuple[str, ...]  # SHA-256 of each member's file
+
+    def member(self, id_: str) -> Model:
+        """Load a member by its id; ModelError where its file has changed since."""
+        number = [card.id for card in self.card.members].index(id_)
+        model = load_model(weights_files(self.path)[number])
+        if model.sha256 != self.digests[number]:
+            raise ModelError(
+                f"member {id_} of bundle {self.card.id} has changed since the bundle "
+                "was loaded; start again"
+            )
+        return model
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "network":
+            ids = ", ".join(card.id for card in self.card.members)
+            raise ModelError(
+                f"{self.card.id} is a bundle of several networks ({ids}), and one is "
+                f"needed here; name one of the .safetensors files in {self.path}"
+            )
+        raise AttributeError(name)
+
+
+def model_sha256(path: Path) -> str:
+    """Return the SHA-256 of a model's weights: `Model.sha256`, without loading it."""
+    digests = tuple(map(file_sha256, weights_files(path)))
+    return digests[0] if bundle_folder(path) is None else _joined(digests)
+
+
+def _joined(digests: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
 def load_model(
     id_or_path: str | Path = "default", topology: str | None = None
 ) -> Model:
-    """Load a model by its id or path.
+    """Load a model by its id or path; of a bundle no network yet.
 
     Parameters
     ----------
@@ -297,6 +390,9 @@ def load_model(
     """
     path = find_model(id_or_path, topology)
     card = card_of(path)
+    if card.members:
+        digests = tuple(map(file_sha256, weights_files(path)))
+        return Bundle(card, _joined(digests), path, digests)
     weights = weights_file(path)
     network = build_empty(card, path)
     header = read_header(weights)

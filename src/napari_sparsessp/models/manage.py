@@ -25,12 +25,20 @@ from napari_sparsessp.download import (
 )
 from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.files import atomic_write, output_errors
+from napari_sparsessp.models.bundle import (
+    ADVICE,
+    add_bundle,
+    export_bundle,
+    rename_bundle,
+)
+from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.card import ModelCard, of_download
 from napari_sparsessp.models.library import (
     CARD_NAME,
     WEIGHTS_NAME,
     all_entries,
     card_of,
+    check_id_free,
     find_model,
     shipped_folder,
     user_folder,
@@ -51,10 +59,6 @@ KEPT_DAYS = 30
 _DAY = 86_400
 
 
-class IdTaken(ModelError):
-    """A model of this id is installed already."""
-
-
 # Add, rename, export ----------------------------------------------------------------
 
 
@@ -70,9 +74,13 @@ def add_model(
 
     `id` replaces that of the card, and `source` is added to the card's; without both
     the copy is the file bit by bit. `overwrite` replaces only the user's own model of
-    this id; otherwise IdTaken is raised.
+    this id; otherwise `library.IdTaken` is raised.
     """
     path = Path(path)
+    if (folder := bundle_folder(path)) is not None:
+        return add_bundle(
+            folder, id=id, source=source, overwrite=overwrite, progress=progress
+        )
     card, weights = card_of(path), weights_file(path)
     changes: dict[str, Any] = {}
     if source is not None:
@@ -86,33 +94,13 @@ def add_model(
             f"{id!r} is no id of a model; write lower-case letters, digits and -"
         ) from error
     target = user_folder() / f"{changed.id}.safetensors"
-    _check_id_free(changed.id, target, overwrite)
-    advice = "make room or set SPARSESSP_MODELS to another folder"
-    with output_errors(f"model {target}", advice):
+    check_id_free(changed.id, target, overwrite)
+    with output_errors(f"model {target}", ADVICE):
         target.parent.mkdir(parents=True, exist_ok=True)
         # A card that lies beside has to go into the one file.
         same = not changes and CARD_KEY in read_header(weights).metadata
-        copy_weights(weights, target, None if same else changed, progress, advice)
+        copy_weights(weights, target, None if same else changed, progress, ADVICE)
     return target
-
-
-def _check_id_free(model_id: str, target: Path, overwrite: bool) -> None:
-    """Never two models of one id, and none replaced without a word."""
-    for entry in all_entries():
-        if entry.card is None or entry.card.id != model_id:
-            continue
-        if entry.shipped:
-            raise IdTaken(
-                f"a model with the id {model_id} is installed already, with the "
-                "plugin; choose another id"
-            )
-        if not (overwrite and entry.path == target):
-            raise IdTaken(
-                f"a model with the id {model_id} is installed already; remove that "
-                "model first, or choose another id"
-            )
-    if target.exists() and not overwrite:
-        raise IdTaken(f"{target} is there already; remove it first")
 
 
 def rename_model(
@@ -128,6 +116,8 @@ def rename_model(
             "a model that came with the plugin keeps its name; export it for a copy "
             "of your own"
         )
+    if bundle_folder(path) is not None:
+        return rename_bundle(path, name)
     card = card_of(path).model_copy(update={"name": name})
     weights = weights_file(path)
     advice = "make room or check the folder's rights"
@@ -147,12 +137,14 @@ def export_model(
 ) -> Path:
     """Copy a model, tensors bit by bit, to a file or folder; return the weights file.
 
-    It carries its card even if the original had it in a file beside.
+    It carries its card even if the original had it in a file beside. A bundle becomes
+    a folder, which is returned.
     """
-    path = find_model(id_or_path)
+    path, out = find_model(id_or_path), Path(out).expanduser()
+    if bundle_folder(path) is not None:
+        return export_bundle(path, out, overwrite=overwrite, progress=progress)
     card, original = card_of(path), weights_file(path)
     has_card = CARD_KEY in read_header(original).metadata
-    out = Path(out).expanduser()
     single = out.suffix == ".safetensors"
     target = out if single else out / WEIGHTS_NAME
     for place in (target,) if single else (target, out / CARD_NAME):
@@ -299,7 +291,7 @@ def fetch_model(
         check_address(origin)
         name = model_file_name(unquote(urlsplit(origin).path))
     # A folder for each origin: files of two origins may have one name.
-    folder = user_folder() / _DOWNLOADS / sha256_of(origin.encode()).hexdigest()[:16]
+    folder = download_folder(sha256_of(origin.encode()).hexdigest()[:16])
     target = folder / name
     checked = bool(wanted or (isinstance(where, ArchiveFile) and where.md5))
     if target.is_file():  # it came whole, and then could not be added
@@ -307,10 +299,7 @@ def fetch_model(
         if wanted in (None, digest):
             return Fetched(target, origin, digest, checked)
         shutil.rmtree(folder, ignore_errors=True)
-    for old in folder.parent.iterdir() if folder.parent.is_dir() else ():
-        with suppress(OSError):
-            if old.stat().st_mtime < time.time() - KEPT_DAYS * _DAY:
-                shutil.rmtree(old)
+    remove_old_downloads()
     try:
         download(where, target, sha256=wanted, progress=progress)
     finally:
@@ -320,6 +309,20 @@ def fetch_model(
     with atomic_write(folder / _ORIGIN, "the origin of a model") as part:
         part.write_text(json.dumps(fetched.source), encoding="utf-8")
     return fetched
+
+
+def download_folder(name: str) -> Path:
+    """Return the folder in which a download waits; it need not exist."""
+    return user_folder() / _DOWNLOADS / name
+
+
+def remove_old_downloads() -> None:
+    """Remove the downloads that nobody has wanted for long."""
+    downloads = user_folder() / _DOWNLOADS
+    for old in downloads.iterdir() if downloads.is_dir() else ():
+        with suppress(OSError):
+            if old.stat().st_mtime < time.time() - KEPT_DAYS * _DAY:
+                shutil.rmtree(old)
 
 
 def source_of(path: Path) -> dict[str, JsonValue]:

@@ -156,8 +156,11 @@ def find_outputs(
 
 def _opened(model: str | Path) -> tuple[tuple[str, ...] | None, Any, str, bool]:
     """Structures, network, interpolation, and whether it knows of no distance."""
+    from napari_sparsessp.models.importing.tensorflow import find_index
+
     path = user_path(model)
-    if path.is_file() and path.suffix != ".safetensors":
+    foreign = path.is_file() and path.suffix != ".safetensors"
+    if foreign or find_index(path) is not None:
         from napari_sparsessp.models.importing.convert import open_network
 
         found, network = open_network(path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparsessp.errors import ModelError
+from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.card import Check
 from napari_sparsessp.models.library import (
     Model,
@@ -23,6 +24,7 @@ from napari_sparsessp.models.library import (
     load_model,
     shipped_folder,
     weights_file,
+    weights_files,
 )
 from napari_sparsessp.models.weights import digest_of_file, file_sha256, read_header
 
@@ -90,12 +92,27 @@ def make_check(network: torch.nn.Module, tensors: str, seed: int = 0) -> Check:
 
 
 def verify_model(id_or_path: str | Path) -> Verdict:
-    """Compare a model file with its card, and the network with its test values."""
+    """Compare a model file with its card, and the network with its test values.
+
+    Of a bundle, all members.
+    """
     path = find_model(id_or_path)
     try:
-        return _compare(path)
+        return _compare(path) if bundle_folder(path) is None else _compare_all(path)
     except ModelError as error:
         return Verdict(False, str(error))
+
+
+def _compare_all(folder: Path) -> Verdict:
+    """Verify each member of a bundle; the first that fails is named."""
+    card_of(folder)
+    files = weights_files(folder)
+    verdicts = [(file, _compare(file)) for file in files]
+    for file, verdict in verdicts:
+        if not verdict.ok:
+            return Verdict(False, f"{file.name}: {verdict.text}")
+    texts = dict.fromkeys(verdict.text for _, verdict in verdicts)
+    return Verdict(True, f"{len(files)} members, each: {', or '.join(texts)}")
 
 
 def _compare(path: Path) -> Verdict:

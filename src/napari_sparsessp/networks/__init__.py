@@ -5,7 +5,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.families import UNEXT
+from napari_sparsessp.networks.families import (
+    UNEXT,
+)
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks.network import Network
@@ -34,6 +36,10 @@ def build_network(config: NetworkConfig) -> "Network":
         from napari_sparsessp.networks.slim import Slim
 
         return Slim(config)
+    if config.backbone == "gvt":
+        from napari_sparsessp.networks.gvt import GVT
+
+        return GVT(config)
     if config.backbone in UNEXT:
         from napari_sparsessp.networks.unext import UNeXt
 

@@ -165,6 +165,8 @@ def unext_decoder(fields: Mapping[str, Any]) -> tuple[int, ...]:
 def _unfit_levels(config: "NetworkConfig") -> str | None:
     levels, blocks = len(config.encoder_widths), len(config.encoder_blocks)
     more = len(config.decoder_widths) - levels
+    if config.backbone == "gvt":
+        return _unfit_gvt(config)
     if config.backbone != "slim":
         if more != -1:
             return "decoder_widths needs one entry less than encoder_widths"
@@ -194,16 +196,50 @@ def _unfit_levels(config: "NetworkConfig") -> str | None:
     return None
 
 
+def _unfit_gvt(config: "NetworkConfig") -> str | None:
+    widths, step = config.encoder_widths, config.stride
+    fixed = {
+        "inputs": 1,
+        "encoder_blocks": (1,) * len(widths),
+        "decoder_widths": widths[:-1],
+        "kernel": 3,
+        "norm": "batch",
+        "bias": False,
+        "standardised": False,
+        "heads": "last",
+    }
+    for name, value in fixed.items():
+        if getattr(config, name) != value:
+            return f"backbone gvt has {name} {value} alone; leave it out"
+    if len(widths) < 2 or config.depth % step:
+        return f"depth {config.depth} is not a multiple of {max(step, 2)}"
+    return None
+
+
+PaddingMode = Literal["edge", "reflect", "zeros"]
+
+
 @dataclass(frozen=True)
 class Padding:
     """How a stack is padded for a network: z to `depth`, y and x to `multiple`."""
 
     multiple: int  # y and x are padded to multiples of this
-    depth: int = 1  # z likewise
-    mode: Literal["edge", "reflect", "zeros"] = "edge"  # zeros: of the scaled input
+    # z likewise, where the network takes a stack of any depth at once; 1 where windows
+    # move along z
+    depth: int = 1
+    mode: PaddingMode = "edge"  # zeros: of the scaled input
     # Half of it (rounded down) before, the rest behind; else all behind
     centred: bool = False
 
+    def span(self, length: int, multiple: int) -> tuple[int, int]:
+        """Return where a padded axis begins and ends; the image begins at 0."""
+        more = -length % multiple
+        first = -(more // 2) if self.centred else 0
+        return first, length + more + first
+
+
+PLANES_BYTES = 48 * 2**20
+"""Of the planes of a feature, about, that ``gvt`` computes in one go."""
 
 Count = Annotated[int, Field(ge=1, le=4096)]
 Few = Annotated[int, Field(ge=1, le=64)]
@@ -221,7 +257,7 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: Literal[
-        "slim", "dod", "plain", "fnet",
+        "slim", "dod", "plain", "fnet", "gvt",
         "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b", "fcmae", "unext2", "fnet3d",
     ] = "slim"  # fmt: skip
     topology: Topology = "3to2d"  # dimension of encoder and decoder
@@ -345,6 +381,8 @@ class NetworkConfig(BaseModel):
     @property
     def padding(self) -> Padding:
         """How a stack is padded; published methods have padding of their own."""
+        if self.backbone == "gvt":
+            return Padding(self.stride, self.stride, "reflect", centred=True)
         if self.backbone == "fcmae":  # as VisCy counts its levels: 256 with a stem of 4
             halvings = len(self.encoder_widths) * (self.stem[2].bit_length() - 1)
             return Padding(2**halvings, mode="zeros", centred=True)
@@ -394,19 +432,33 @@ class NetworkConfig(BaseModel):
         )
 
     @property
+    def attends(self) -> bool:
+        """Whether a pass over a tile needs sums over the whole stack.
+
+        ``Network.whole_sums``; with them, tiles change nothing.
+        """
+        return self.backbone == "gvt"
+
+    @property
     def slow_in_half(self) -> bool:
         """Whether CPUs are slower in half precision.
 
         They are in large products, and in 3D convolutions.
         """
-        return self.backbone in (*UNEXT, "fnet3d")
+        return self.backbone in (*UNEXT, "fnet3d", "gvt")
 
     @property
     def reach(self) -> int:
         """Pixels in y and x that an output pixel can see in each direction.
 
-        Along the deepest path; statistics (`sees_whole`) left aside.
+        Along the deepest path; statistics (`sees_whole`, `attends`) left aside. In z
+        likewise, where a stack is not cut in windows.
         """
+        if self.backbone == "gvt":
+            # First convolution, finest units and last convolution: 6. Right: a step
+            # down looks two finer pixels and a coarser one ahead, units look two of
+            # their own around; left: a step up looks a coarser pixel behind.
+            return 3 * 2 ** len(self.encoder_widths) - 2
         if self.backbone == "slim":
             # Two 3×3 in each block, one coarse pixel in each linear step, and the
             # strided convolutions; a 3D decoder ends at half resolution, without one.

@@ -11,14 +11,23 @@ from dataclasses import dataclass
 
 from napari_sparsessp.networks import build_network
 from napari_sparsessp.networks.backbone_specs import BACKBONES
-from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.families import UNEXT
+from napari_sparsessp.networks.config import PLANES_BYTES, NetworkConfig
+from napari_sparsessp.networks.families import (
+    UNEXT,
+)
 
 VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Of a value that is computed with."""
 
 WIDER = {"condnet": 1.0, "tgnet": 1.0, "tsn": 1.0}
 """Features more on a level where its units know the structure."""
+
+
+MOVING = 6
+"""Features of which ``gvt`` has a few planes at the same time."""
+
+CARRIED = 3
+"""Planes of each besides `PLANES_BYTES`: those that the next ones need."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,12 @@ class Footprint:
     given: float  # the input, as it comes and as the network sees it; float32
     # S · D, in the precision of the pass and, when they are handed on, in float32.
     results: float
+    # Of ``gvt``: channels of the features of which a few planes are there besides, how
+    # many these are, and their planes; what is computed on the next level
+    moving: int = 0
+    features: float = 0.0
+    depth: int = 0
+    coarser: float = 0.0
 
     def bytes_of(self, pixels: int, precision: str = "fp32", copies: int = 1) -> int:
         """Bytes at the peak, weights left aside.
@@ -41,7 +56,16 @@ class Footprint:
         # What an autocast pass casts of its input is alive too.
         given = self.given * (4 if size == 4 else 6)
         after = (self.kept + self.results) * size + 4 * copies * self.results
-        return int(pixels * (max(self.computed * size, after) + given))
+        now = self.computed * size * pixels + self._moving(size * pixels, 1)
+        coarser = self.coarser * size * pixels + self._moving(size * pixels, 2)
+        now = max(now, coarser)
+        return int(max(now, pixels * after) + pixels * given)
+
+    def _moving(self, plane: float, halved: int) -> float:
+        """Bytes of planes at a time, at full or half resolution."""
+        plane *= self.moving / halved
+        few = PLANES_BYTES + CARRIED * plane
+        return self.features * min(self.depth // halved * plane, few)
 
 
 def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
@@ -50,6 +74,16 @@ def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
     given = 2.0 * config.inputs * config.planes
     if config.conditions_units and config.task_where == "input":
         given += config.outputs * config.planes
+    if config.backbone == "gvt":
+        sides = _spread(config.encoder_widths, config.level_depths(config.depth), True)
+        coarser = sum(sides) + sum(sides[1:3])
+        moving, kept = config.encoder_widths[0], sum(sides[:2])
+        # The head makes three planes of each output, and their sums.
+        features = max(MOVING, MOVING - 1 + 5 * outputs / moving)
+        return Footprint(
+            *(kept + results, kept, given, results),
+            *(moving, features, config.depth, coarser),
+        )
     stages_of = {"slim": _slim, **dict.fromkeys(UNEXT, _unext)}
     stages, kept = stages_of.get(config.backbone, _unet)(config, results)
     return Footprint(max(stages), kept, given, results)
@@ -62,6 +96,7 @@ def weight_bytes(config: NetworkConfig) -> int:
     """
     weights_of = {
         "slim": _slim_weights,
+        "gvt": _gvt_weights,
         "fnet3d": _fnet3d_weights,
         **dict.fromkeys(UNEXT, _unext_weights),
     }
@@ -246,6 +281,15 @@ def _slim_weights(config: NetworkConfig) -> float:
     count += sum(a * b for a, b in zip(widths, widths[1:], strict=False))
     head = 8 if config.decoder_3d else config.depth
     return count + widths[0] * config.outputs * head
+
+
+def _gvt_weights(config: NetworkConfig) -> float:
+    widths = config.encoder_widths
+    count = 27.0 * widths[0] * (1 + config.outputs) + 4 * widths[-1] ** 2
+    count += 54.0 * (sum(width**2 for width in widths[:-1]) + widths[0] ** 2)
+    for fine, coarse in zip(widths, widths[1:], strict=False):
+        count += 28 * fine * coarse + 27 * coarse**2 + 27 * fine * coarse
+    return count + 8 * sum(widths)
 
 
 def _unext_weights(config: NetworkConfig) -> float:

@@ -1,6 +1,6 @@
 """The families of networks: what exists of each, and its published widths.
 
-A table, which `napari_sparsessp.networks.config` checks descriptions against.
+Needs no torch.
 """
 
 from dataclasses import dataclass, field
@@ -90,6 +90,20 @@ FAMILIES: dict[str, Family] = {
         "Ounkomol et al. 2018: plain with biases",
         conditionings=("multinet", "multihead"),
         defaults={**_PLAIN, "bias": True},
+    ),
+    "gvt": Family(
+        "Wang, Xie and Ji 2021: a 3D U-Net whose bottleneck attends to the whole stack",
+        topologies=("3d",),
+        mappings=("prefix",),
+        conditionings=("multihead",),
+        defaults={
+            "topology": "3d",
+            "inputs": 1,
+            "encoder_widths": (32, 64, 128, 256),
+            "encoder_blocks": (1, 1, 1, 1),
+            "decoder_widths": (32, 64, 128),
+            "norm": "batch",
+        },
     ),
     "fnet3d": Family(
         "VisCy's DynaCell benchmark, after Ounkomol et al. 2018",

@@ -117,16 +117,21 @@ class Convolution(nn.Module):
         self.gain = None
 
     def convolved(
-        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+        self,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        padding: tuple[int, ...] | None = None,
     ) -> torch.Tensor:
-        """Apply this layer's stride and padding with other weights."""
+        """Apply this layer's stride and padding, or another, with other weights."""
+        zeros = self.padding if padding is None else padding
         if self.dimension == 3 and asks_onednn(x):
             step = self.stride
             strides = (step, step, step) if isinstance(step, int) else step
             return torch.mkldnn_convolution(
-                x, weight, bias, self.padding, strides, (1, 1, 1), 1
+                x, weight, bias, zeros, strides, (1, 1, 1), 1
             )
-        return CONVOLVE[self.dimension](x, weight, bias, self.stride, self.padding)
+        return CONVOLVE[self.dimension](x, weight, bias, self.stride, zeros)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.convolved(x, self.effective_weight(), self.bias)

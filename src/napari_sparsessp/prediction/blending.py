@@ -55,6 +55,7 @@ class WindowBlend:
     # still change, where finished ones are released.
     values: np.ndarray
     first: int = 0  # plane of the volume that ``values[:, 0]`` is
+    even: bool = False  # Whether all planes of a window weigh the same
 
     def __post_init__(self) -> None:
         """Start without any window."""
@@ -66,8 +67,9 @@ class WindowBlend:
 
         start, stop = max(tile.keep_z[0], self.first), tile.keep_z[1]
         here = slice(start - self.first, stop - self.first)
-        weight = gaussian_window(tile.z[1] - tile.z[0])[start - tile.z[0] :]
-        weight = weight[: stop - start]
+        depth = tile.z[1] - tile.z[0]
+        weight = np.ones(depth, np.float32) if self.even else gaussian_window(depth)
+        weight = weight[start - tile.z[0] : stop - tile.z[0]]
         for row, planes in zip(rows, prediction, strict=True):
             total = self.weights[row, here]
             total += weight
@@ -135,6 +137,7 @@ class Blend:
         self.begun: tuple[int, set[int]] | None = None
         self._columns: dict[int, WindowBlend] = {}
         self._flat = plan.card.z_projection
+        self._even = plan.tile_size.advance is not None
         self._shares = _lateral_shares(self.grid) if self.grid.seams else None
         self._lateral: LateralResampling | None = None
         if plan.request.grid == "input":
@@ -255,9 +258,9 @@ class MemoryBlend(Blend):
     def _started(self, column: Column, tile: Tile) -> WindowBlend:
         y, x = (slice(*span) for span in column.keep)
         if self._direct:
-            return WindowBlend(self.output[:, :, y, x])
+            return WindowBlend(self.output[:, :, y, x], even=self._even)
         shape = (len(self.plan.channels), self.grid.shape[0], *column.kept_size)
-        return WindowBlend(np.zeros(shape, np.float32))
+        return WindowBlend(np.zeros(shape, np.float32), even=self._even)
 
     def _added(self, column: Column, index: int, rows: Sequence[int]) -> Box:
         """Show what a tile has changed."""
@@ -403,13 +406,13 @@ class StreamBlend(Blend):
         return self._area(column, read)
 
     def _started(self, column: Column, tile: Tile) -> WindowBlend:
-        step, depth = self._store.planes, self.grid.shape[0]
+        step = self._store.planes
         first = self._stored[column.index]
-        windows = [(max(z[0], 0), min(z[1], depth)) for z, _ in self.grid.windows]
-        planes = max(stop - start // step * step for start, stop in windows)
+        keeps = [keep for _, keep, _ in self.grid.windows]
+        planes = max(stop - start // step * step for start, stop in keeps)
         shape = (len(self.plan.channels), planes, *column.kept_size)
         self._column, self._projection = column.index, None
-        return WindowBlend(np.zeros(shape, np.float32), first)
+        return WindowBlend(np.zeros(shape, np.float32), first, even=self._even)
 
     def _added(self, column: Column, index: int, rows: Sequence[int]) -> Box:
         """Write what no later window changes, in whole steps of planes."""

@@ -9,7 +9,7 @@ from typing import Any
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.request import PredictionRequest
 
-_FLAGS = ("simulate_sparse", "mask_invalid", "tta", "uncertainty")
+_FLAGS = ("simulate_sparse", "mask_invalid", "planes_downwards", "tta", "uncertainty")
 _ROWS = ("voxel_size", "tile", "normalisation")
 
 

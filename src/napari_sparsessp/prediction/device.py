@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.networks import NetworkConfig
 
 if TYPE_CHECKING:
     import torch
@@ -68,8 +69,13 @@ def choose_device(wanted: str) -> "torch.device":
     return torch.device(found)
 
 
-def choose_precision(wanted: str, device: "torch.device") -> str:
-    """``fp32``, ``bf16`` or ``fp16``; ``auto`` takes bf16 where the hardware has it."""
+def choose_precision(
+    wanted: str, device: "torch.device", network: NetworkConfig | None = None
+) -> str:
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` takes bf16 where the hardware has it.
+
+    And where the network is not slower in it.
+    """
     import torch
 
     if wanted != "auto":
@@ -81,7 +87,8 @@ def choose_precision(wanted: str, device: "torch.device") -> str:
             else "fp16"
         )
     if device.type == "cpu":
-        return "bf16" if _cpu_has_bf16() else "fp32"
+        slow = network is not None and network.slow_in_half
+        return "bf16" if _cpu_has_bf16() and not slow else "fp32"
     return "fp32"
 
 
@@ -136,13 +143,15 @@ def planned_device(wanted: str) -> str:
     return "cpu" if wanted == "auto" else wanted
 
 
-def planned_precision(wanted: str, device: str) -> str:
+def planned_precision(
+    wanted: str, device: str, network: NetworkConfig | None = None
+) -> str:
     """Return the precision that a run will most likely take, without loading torch."""
     torch = loaded_torch()
     if wanted != "auto" or torch is None:
         # Of two that are possible, the larger in memory.
         return "fp32" if wanted == "auto" else wanted
-    return choose_precision(wanted, torch.device(device))
+    return choose_precision(wanted, torch.device(device), network)
 
 
 def wake_device(wanted: str) -> None:

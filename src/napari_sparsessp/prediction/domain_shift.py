@@ -5,15 +5,15 @@ it invents. So a few traits of the measured planes are held against the range
 that they had in what the model learned from, which its card keeps.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
-from napari_sparsessp.models.card import ModelCard, Range
+from napari_sparsessp.models.card import ModelCard, Range, is_foreign
+from napari_sparsessp.prediction.modality import is_same_light, light_named
 from napari_sparsessp.prediction.normalisation import padding_value, probes
-from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.prediction.plan import Plan, merge_notes
 from napari_sparsessp.prediction.tiling import inside
 from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.volume import Volume, content_hash
@@ -122,16 +122,6 @@ _SIDES: dict[tuple[str, bool], tuple[str, str, str]] = {
 
 _LOGARITHMS = ("coarse", "fine", "finest")
 
-_OTHER_LIGHT = {
-    "phase contrast": ("phase", "ph1", "ph2", "ph3"),
-    "DIC": ("dic", "nomarski", "dicii"),
-    "fluorescence": ("fluorescence", "dapi", "hoechst", "gfp", "fitc", "cy3", "cy5",
-                     "tritc", "rfp", "mcherry", "dna"),
-    "bright-field": ("brightfield", "bright", "bf"),
-}  # fmt: skip
-"""Words of a channel's name that say how it was recorded."""
-
-
 SEEN = "this stack was used to train the model; its scores say nothing about new cells"
 
 
@@ -143,21 +133,32 @@ def was_trained_on(card: ModelCard, volume: Volume) -> bool:
 def check(plan: Plan, *, padded: bool = False) -> tuple[str, ...]:
     """Describe in what an image is unlike the data that the model learned from.
 
-    Sentences: what, how far, what it may mean and what to do; none for a model whose
-    card has no `familiarity`, but that it learned from this very stack. Only the first
+    Sentences: what, how far, what it may mean and what to do. For a model whose card
+    has no `familiarity` only that it learned from this very stack, or, where others
+    made it, that the channel's name says another light. Only the first
     time point that shows anything is looked at, up to eight of its planes, in windows.
     InputError: the image is damaged.
     """
-    card = plan.card
-    seen = (SEEN,) if was_trained_on(card, plan.volume) else ()
-    if not card.familiarity:
-        return seen
+    cards = [part.card for part in plan.parts]  # of the members that run
+    trained_on = any(was_trained_on(card, plan.volume) for card in cards)
+    seen = (SEEN,) if trained_on else ()
+    words = [
+        (card, _channel_words(plan.volume, card))
+        for card in cards
+        if card.familiarity or is_foreign(card)
+    ]
+    named = merge_notes(words, plan.card)
+    cards = [card for card in cards if card.familiarity]
+    if not cards:
+        return (*seen, *named)
     traits, distance = measure(plan, padded=padded)
-    unlike = _outside(traits, distance, card.familiarity)
-    sentences = [_sentence(*trait, card) for trait in unlike]
+    sentences = []
+    for card in cards:
+        unlike = _outside(traits, distance, card.familiarity)
+        sentences.append((card, [_sentence(*trait, card) for trait in unlike]))
     return (
-        *(*seen, *_channel_words(plan.volume, card)),
-        *(*_recording(traits), *sentences),
+        *(*seen, *named),
+        *(*_recording(traits), *merge_notes(sentences, plan.card)),
     )
 
 
@@ -225,20 +226,18 @@ def _pieces(volume: Volume, planes: list[int], plan: Plan) -> list[np.ndarray]:
 def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
     """Compare the channel's name with the model's modality."""
     light = light_named(" ".join(volume.channel_names))
-    if light in ("", card.modality):
+    if not light or is_same_light(light, card.modalities):
         return []
+    if light == "bright-field" and card.modality == "quantitative phase":
+        return [
+            f"the channel is called {volume.channel_names[0]!r}, and the model learned "
+            "from quantitative phase; make phase from bright-field first"
+        ]
     return [
         f"the channel is called {volume.channel_names[0]!r}, and {card.id} "
         f"learned from {card.modality}: if it is {light}, what is predicted "
         "means nothing; choose the transmitted-light channel"
     ]
-
-
-def light_named(name: str) -> str:
-    """Return how a channel was recorded, by its name; "" where that does not say."""
-    words = set(re.findall("[a-z0-9]+", name.lower().replace("-", "")))
-    lights = (light for light, known in _OTHER_LIGHT.items() if words & set(known))
-    return next(lights, "")
 
 
 def _recording(traits: dict[str, float]) -> list[str]:

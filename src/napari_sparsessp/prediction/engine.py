@@ -8,18 +8,28 @@ way; a writer that has seen a run stop resumes it.
 
 import threading
 import time as clock
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from napari_sparsessp.errors import InputError
-from napari_sparsessp.metrics import PixelSums
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.models.library import Model
-from napari_sparsessp.prediction.blending import Blend, MemoryBlend
+from napari_sparsessp.prediction.blending import Blend
+from napari_sparsessp.prediction.bundle_run import BundleRun
 from napari_sparsessp.prediction.device import wake_device
 from napari_sparsessp.prediction.domain_shift import check
+from napari_sparsessp.prediction.events import (
+    Event,
+    Finished,
+    Looking,
+    PartDone,
+    Planned,
+    PredictionCancelled,
+    Started,
+    StructureDone,
+    TileDone,
+)
 from napari_sparsessp.prediction.inference import Inference
 from napari_sparsessp.prediction.input_stack import InputStack, read_stack
 from napari_sparsessp.prediction.normalisation import BlankImage, Normalisation
@@ -39,205 +49,16 @@ from napari_sparsessp.prediction.report import (
 from napari_sparsessp.prediction.request import PredictionRequest, changed
 from napari_sparsessp.prediction.scoring import Scorer
 from napari_sparsessp.prediction.tiling import (
-    Box,
     Part,
     Tile,
-    TileSize,
+    Viewport,
     needed_for,
     next_tile,
 )
+from napari_sparsessp.prediction.writer import ArrayWriter, Writer
 from napari_sparsessp.tasks import Cancelled, cancellable, no_progress
 from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
-
-Viewport = Callable[[], Part | None]
-
-
-@dataclass(frozen=True, eq=False)
-class Planned:
-    """The work is cut out."""
-
-    plan: Plan
-    # float32, shape ``plan.output_shape``; shared, filled while tiles are done. None
-    # where the voxels go to a file
-    buffer: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Started:
-    """The network is on its device and the input is read."""
-
-    device: str
-    precision: str
-    # How the input is unlike what the model was made for, before the first tile
-    warnings: tuple[str, ...] = ()
-    done: int = 0  # Tiles that an earlier run has done already
-
-
-@dataclass(frozen=True)
-class TileDone:
-    """One tile is blended, of all structures that the network gives together."""
-
-    # Tiles, over all time points; where each structure is a pass of its own, also over
-    # structures
-    done: int
-    total: int
-    time: int | None  # Index on the output's time axis; None without a time axis
-    box: Box  # (z, y, x) in output voxels that changed
-    structures: tuple[str, ...]
-    seconds_left: float  # Expected until the last tile
-    # Structure id to the running ``{"r2", "pcc"}`` over what is done
-    scores: dict[str, dict[str, float | None]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class StructureDone:
-    """All tiles of this structure (at this time point) are there."""
-
-    structure: str
-    time: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """Everything is predicted and scored."""
-
-    report: Report
-
-
-@dataclass(frozen=True)
-class PredictionCancelled:
-    """The user cancelled the run; the writer keeps what was done."""
-
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
-class PartDone:
-    """The part that was asked for is predicted; `done` of `total` tiles of the whole.
-
-    Its voxels are those of a whole prediction, and the rest can follow.
-    """
-
-    done: int
-    total: int
-
-
-Event = (
-    Planned
-    | Started
-    | TileDone
-    | StructureDone
-    | Finished
-    | PredictionCancelled
-    | PartDone
-)
-
-
-class Writer:
-    """Take the voxels of a prediction, and remember across runs what it was given.
-
-    A slot is a place on the output's time axis, 0 where it has none. Every method may
-    raise `OutputError`.
-    """
-
-    in_memory = False
-    buffer: np.ndarray | None = None  # of the plan's output shape, if in memory
-
-    def __init__(self) -> None:
-        self.done = 0  # tiles of earlier runs and of this one
-        # Of each time point that is finished.
-        self.scores: dict[int, dict[str, dict[str, Any]]] = {}
-        self._scalings: dict[int, Scaling] = {}
-        self._plan: Any = None
-
-    @property
-    def tile_size(self) -> TileSize | None:
-        """Tiling of the run that is resumed; None for a new one."""
-        return None if self._plan is None else self._plan.tile_size
-
-    def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
-        """Make ready for a run with these weights (SHA-256); refuse a different one."""
-        raise NotImplementedError
-
-    def kept(self) -> int:
-        """Count the tiles that a later run need not predict."""
-        return self.done
-
-    def scaling(self, slot: int) -> Scaling | None:
-        """Return the scaling that an earlier run has used for a time point."""
-        return self._scalings.get(slot)
-
-    def note_scaling(self, slot: int, scaling: Scaling) -> None:
-        """Remember the scaling of a time point."""
-        self._scalings[slot] = scaling
-
-    def blend(self, slot: int) -> Blend:
-        """Return what blends the tiles of a time point, or what is left of them."""
-        raise NotImplementedError
-
-    def sums(self, slot: int) -> dict[str, PixelSums] | None:
-        """Return running sums against the truth; None where tiles are not scored."""
-        return None
-
-    def output(self, slot: int) -> Any:
-        """Return the finished voxels of a time point, array-like (C, D, H, W)."""
-        raise NotImplementedError
-
-
-class ArrayWriter(Writer):
-    """Keep a prediction in memory; given again, it resumes a run that was cancelled.
-
-    It holds voxels, neither network nor input; the result is that of one run. A
-    `buffer` that is given is float32 zeros of the plan's output shape.
-    """
-
-    in_memory = True
-
-    def __init__(self, buffer: np.ndarray | None = None) -> None:
-        super().__init__()
-        self.buffer = buffer
-        self.total = 0  # tiles; 0 before the first run
-        self._blends: dict[int, MemoryBlend] = {}
-        self._sums: dict[int, dict[str, PixelSums]] = {}
-        self._work: Any = None
-
-    def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
-        """Raise InputError where request, model, image or buffer is a different one."""
-        work = (plan.request, model, plan.volume.shape, plan.tiles, plan.channels)
-        if self._work is not None and self._work != work:
-            raise InputError(
-                "the unfinished prediction is of another request, model or image; "
-                "start over with a new one"
-            )
-        if self.buffer is None:
-            self.buffer = np.zeros(plan.output_shape, np.float32)
-        if self.buffer.shape != plan.output_shape or self.buffer.dtype != np.float32:
-            raise InputError(
-                f"the buffer is {self.buffer.dtype} {self.buffer.shape}; give float32 "
-                f"zeros of shape {plan.output_shape}"
-            )
-        self._plan, self._work, self.total = plan, work, plan.total_tiles
-
-    def blend(self, slot: int) -> Blend:
-        """Return what blends into the array."""
-        if slot not in self._blends:
-            self._blends[slot] = MemoryBlend(self._plan, self.output(slot))
-        return self._blends[slot]
-
-    def sums(self, slot: int) -> dict[str, PixelSums] | None:
-        """Return running sums; None where an output voxel is not of one tile."""
-        flat = self._plan.card.z_projection != "none"
-        several = flat and len(self._plan.layout.windows) > 1
-        if several or self._plan.request.grid != "model":
-            return None
-        return self._sums.setdefault(slot, {})
-
-    def output(self, slot: int) -> np.ndarray:
-        """Return the voxels of a time point."""
-        assert self.buffer is not None
-        return self.buffer[slot] if self._plan.times else self.buffer
 
 
 def predict_stream(
@@ -296,6 +117,9 @@ def predict_stream(
         )
     else:
         plan = fit_to_machine(plan, stored=stored, tile_size=size)
+    if plan.members:
+        bundle = BundleRun(_Run, model, plan, writer, viewport, cancel, part)
+        return bundle.events()
     return _Run(model, plan, writer, viewport, cancel, part).events()
 
 
@@ -395,6 +219,7 @@ class _Run:
         )
         self.waiting: list[int] = []
         self.stack: InputStack | None = None
+        self.looked: dict[int, Any] = {}  # sums over unfinished time points
         self.loaded: float | None = None
         self.first_tile: float | None = None
         self.computing = 0.0
@@ -443,6 +268,8 @@ class _Run:
                 self.loaded = clock.perf_counter() - self.began
                 device, precision = self.inference.device, self.inference.precision
                 yield Started(str(device), precision, self.unfamiliar, self.done_before)
+            if stack is not None:
+                yield from self._look(stack, slot)
         while not blend.finished:
             wanted = blend.choices()
             if self.part is not None and not blend.begun:
@@ -465,12 +292,20 @@ class _Run:
                     stack.following = plan.tiles[following]
             yield from self._tile(stack, blend, index, shown)
         self._close()
+        self.looked.pop(slot, None)
         blend.finish()
         for structure in plan.structures:
             yield StructureDone(structure, shown)
         scale = writer.scaling(slot)
         blank = scale is not None and not scale.std
         writer.scores[slot] = {} if blank else self.scorer.final(writer.output(slot))
+
+    def _look(self, stack: InputStack, slot: int) -> Iterator[Looking]:
+        """Look at the whole of a time point, where the network needs it, and once."""
+        for look in self.inference.look(stack, self.looked.get(slot)):
+            self.progress(look.done, look.total, "looking at the whole stack")
+            self.looked[slot] = look.sums
+            yield Looking(look.done, look.total)
 
     def _tile(
         self, stack: InputStack | None, blend: Blend, index: int, shown: int | None
@@ -559,6 +394,7 @@ class _Run:
         return Report(
             package=__version__,
             model=ModelId(id=self.model.card.id, sha256=self.model.sha256),
+            made_for=made_for(plan.card),
             input=plan.request.input or plan.volume.source or plan.volume.name,
             request=plan.request,
             ratio=plan.view.ratio,

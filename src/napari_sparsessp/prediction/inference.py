@@ -6,6 +6,9 @@ differ the network is not sure (``--uncertainty``). A tile that does not fit int
 device's memory is predicted in parts, each with the halo that it needs and on the grid
 of the network's stride, so that the result is the same; where no part fits, the CPU
 takes over.
+
+A network that attends to its whole stack looks at all tiles first, for sums that the
+prediction of each tile then uses, so that tiles change nothing.
 """
 
 import gc
@@ -29,11 +32,21 @@ from napari_sparsessp.prediction.device import (
 from napari_sparsessp.prediction.input_stack import InputStack
 from napari_sparsessp.prediction.memory import USEFUL_CORE
 from napari_sparsessp.prediction.plan import Plan
-from napari_sparsessp.prediction.tiling import Tile, inside, split_tile
+from napari_sparsessp.prediction.tiling import (
+    Tile,
+    TileGrid,
+    counted,
+    inside,
+    split_tile,
+)
 from napari_sparsessp.tasks import Cancelled
 
 if TYPE_CHECKING:
     import torch
+
+    from napari_sparsessp.networks.gvt import AttentionSums
+
+    Sums = list[AttentionSums]  # for each turn
 
 SMALLEST_ON_GPU = 32
 """Pixels along a side of a part: of smaller ones nearly all is halo, and a CPU is as
@@ -71,7 +84,9 @@ class Forward:
         import torch
 
         self.device = choose_device(plan.request.device)
-        self.precision = choose_precision(plan.request.precision, self.device)
+        self.precision = choose_precision(
+            plan.request.precision, self.device, plan.work.config
+        )
         # On Apple's GPUs channels last is no faster layout.
         on_mps = self.device.type == "mps"
         self._layout = torch.contiguous_format if on_mps else torch.channels_last_3d
@@ -91,38 +106,47 @@ class Forward:
         if merged is not None:
             merged.kept_bytes = plan.memory.merged
 
+    def look(self, stack: InputStack, tile: Tile) -> "Sums":
+        """Return a tile's share of the sums over the whole stack, for each turn."""
+        import torch
+
+        shape, config = self._plan.model_shape, self._network.config
+        inside = torch.from_numpy(counted(tile, shape, config.stride)).to(self.device)
+        with self._computing():
+            source = self._source(stack, tile)
+            return [
+                self._network.whole_sums(turn.apply(source), turn.apply(inside))
+                for turn in self._transforms
+            ]
+
     def predict(
-        self, stack: InputStack, tile: Tile
+        self, stack: InputStack, tile: Tile, sums: "Sums | None" = None
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Predict what a tile keeps, one pass of the decoder after the other.
 
         Yields channels of the plan (all, or a structure and its deviation where each is
         a pass) and (C, D, H, W) float32 of ``tile.box``, NaN where only masked pixels
-        count; the next tile may write over it.
+        count; the next tile may write over it. `sums` are those of `look` over all
+        tiles, where there are several.
         """
         import torch
 
-        from napari_sparsessp.networks.layers import network_input
-
-        config = self._network.config
         rows = list(range(len(self._outputs)))
         groups = [[row] for row in rows] if self._plan.passes > 1 else [rows]
         reads = (tile.z, tile.read_y, tile.read_x)
         keep = (slice(None), *inside(tile.box, [slice(*read) for read in reads]))
         alone = len(self._transforms) == 1
         with self._computing():
-            dense, distance = stack.window(tile)
-            source = network_input(dense, distance)[: config.inputs, :: config.ratio]
-            source = source[None].to(self.device).contiguous(memory_format=self._layout)
+            source = self._source(stack, tile)
             # Of eight turns the features together would fill eight times the memory.
-            features = self._network.encode(source) if alone else None
+            features = self._encode(source, sums) if alone else None
         for group in groups:
             outputs = [self._outputs[row] for row in group]
             with self._computing():
                 if alone:
                     values = self._network.decode(features, outputs)[0][keep]
                 else:
-                    values = self._augmented(source, outputs, keep)
+                    values = self._augmented(source, outputs, keep, sums)
                 half = values.dtype != torch.float32 and values.device.type == "cpu"
                 if half and len(groups) == 1:
                     # Asking the system for a hundred megabytes for every tile takes
@@ -138,8 +162,28 @@ class Forward:
             spread = [len(rows) + row for row in group]
             yield group + spread * self._plan.request.uncertainty, prediction
 
+    def _source(self, stack: InputStack, tile: Tile) -> "torch.Tensor":
+        """Return the network's input, (1, inputs, n, H, W)."""
+        from napari_sparsessp.networks.layers import network_input
+
+        config = self._network.config
+        dense, distance = stack.window(tile)
+        source = network_input(dense, distance)[: config.inputs, :: config.ratio]
+        return source[None].to(self.device).contiguous(memory_format=self._layout)
+
+    def _encode(
+        self, source: "torch.Tensor", sums: "Sums | None", turn: int = 0
+    ) -> Any:
+        if sums is None:
+            return self._network.encode(source)
+        return self._network.encode(source, sums[turn])
+
     def _augmented(
-        self, source: "torch.Tensor", outputs: list[int], keep: tuple[slice, ...]
+        self,
+        source: "torch.Tensor",
+        outputs: list[int],
+        keep: tuple[slice, ...],
+        sums: "Sums | None",
     ) -> "torch.Tensor":
         """Predict in all eight turns, one at a time: (C, D, H, W)."""
         import torch
@@ -148,7 +192,7 @@ class Forward:
         untouched = mean = squares = torch.zeros(())
         for number, transform in enumerate(self._transforms):
             turned = transform.apply(source).contiguous(memory_format=self._layout)
-            values = self._network.decode(self._network.encode(turned), outputs)
+            values = self._network.decode(self._encode(turned, sums, number), outputs)
             values = transform.undo(values)[0][keep].float()
             if not number:
                 untouched, mean = values, values.clone()
@@ -194,6 +238,15 @@ def _advice() -> Iterator[None]:
         raise PredictionError(f"the device failed ({text}); {advice}") from None
 
 
+@dataclass(frozen=True)
+class Look:
+    """A tile more of the whole stack has been looked at."""
+
+    done: int
+    total: int
+    sums: "Sums | None" = None  # Of all of them, with the last one
+
+
 class Inference:
     """`Forward` that survives too little memory: smaller parts, then the CPU."""
 
@@ -207,6 +260,8 @@ class Inference:
         config = NetworkConfig.model_validate(plan.card.network)
         # Other windows would be another prediction: norms see all that a tile sees.
         self._splits = not config.sees_whole
+        self._attends = config.attends
+        self._sums: Sums | None = None  # of the stack, where it is several tiles
         self._most: int | None = None  # pixels along a side of a part
         self._notes: dict[str, str] = {}
         self._forward: Any = None
@@ -230,18 +285,53 @@ class Inference:
         """Fallbacks for too little memory, a sentence each."""
         return tuple(self._notes.values())
 
+    def look(self, stack: InputStack, sums: "Sums | None" = None) -> Iterator["Look"]:
+        """Look at the whole stack before its tiles, where the network needs it.
+
+        `sums` are those that an earlier look at this stack gave.
+        """
+        self._sums = sums
+        plan = self._plan
+        # Cores partition the stack, whatever grid the output is on.
+        grid = TileGrid(plan.model_shape, plan.tile_size, padding=plan.padding)
+        alone = len(grid) == 1 and self._most is None
+        if not self._attends or alone or sums is not None:
+            return
+        total: Sums = []
+        for done, tile in enumerate(grid.tiles):
+            yield Look(done, len(grid))
+            for seen in self._seen(stack, tile):
+                pairs = zip(total, seen, strict=True)
+                total = [a + b for a, b in pairs] if total else seen
+        self._sums = total
+        yield Look(len(grid), len(grid), total)
+
+    def _seen(self, stack: InputStack, tile: Tile) -> list["Sums"]:
+        """Look at a tile, in parts where need be."""
+        while True:
+            parts = split_tile(tile, self._plan.tile_size, self._most)
+            try:
+                return [self._forward.look(stack, part) for part in parts]
+            except OutOfMemory as error:
+                reason = str(error)
+            self._recover(tile, reason)
+
     def predict(
         self, stack: InputStack, tile: Tile
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Predict what a tile keeps, as `Forward.predict`, in parts where need be."""
         given: set[tuple[int, ...]] = set()
         while True:
+            if self._most is not None and self._attends and self._sums is None:
+                for _ in self.look(stack):  # the whole did not fit
+                    pass
             parts = split_tile(tile, self._plan.tile_size, self._most)
             whole: dict[tuple[int, ...], np.ndarray] = {}
+            more = () if self._sums is None else (self._sums,)
             try:
                 for part in parts:
                     place = (slice(None), *inside(part.box, tile.box))
-                    for rows, prediction in self._forward.predict(stack, part):
+                    for rows, prediction in self._forward.predict(stack, part, *more):
                         key = tuple(rows)
                         if len(parts) == 1 and key not in given:
                             given.add(key)
@@ -258,15 +348,19 @@ class Inference:
                 return
             except OutOfMemory as error:
                 reason = str(error)
-            # Only now are the tensors of the attempt gone: the error held them.
-            gc.collect()
-            release_device_memory()
-            self._fall_back(tile, reason)
+            self._recover(tile, reason)
 
     def close(self) -> None:
         """Release the network's copy, and GPU memory that torch keeps."""
         self._forward = None
         release_device_memory()
+
+    def _recover(self, tile: Tile, reason: str) -> None:
+        """Go on after a failure for want of memory."""
+        # Only now are the tensors of the attempt gone: the error held them.
+        gc.collect()
+        release_device_memory()
+        self._fall_back(tile, reason)
 
     def _fall_back(self, tile: Tile, reason: str) -> None:
         """Choose smaller parts, or another device."""

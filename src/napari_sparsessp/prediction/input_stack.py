@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.networks.config import PaddingMode
 from napari_sparsessp.prediction.normalisation import (
     BlankImage,
     Normalisation,
@@ -25,14 +26,22 @@ from napari_sparsessp.prediction.normalisation import (
     padding_value,
     probes,
 )
+from napari_sparsessp.prediction.phase_stack import PhaseArray
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import Tile, inside
 from napari_sparsessp.resampling import LateralResampling
-from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.tasks import Progress, no_progress, part_of
 from napari_sparsessp.volume import Volume, as_float32
 
 if TYPE_CHECKING:
     import torch
+
+_MODES: dict[PaddingMode, Literal["edge", "reflect", "constant"]] = {
+    "edge": "edge",
+    "reflect": "reflect",
+    "zeros": "constant",
+}
+"""NumPy's words."""
 
 KEPT_PART = 3
 """One part of the share is for what chunks hold beyond a tile; the rest is for what
@@ -46,8 +55,7 @@ AT_ONCE = 64 * 2**20
 class InputStack:
     """Measured planes, as the network takes them; all others never get here."""
 
-    # (n, H', W') normalised, on the model's pixels, padded at the far edges to
-    # multiples of the network's stride
+    # (n, H', W') normalised, on the model's pixels, padded as the network wants it
     pixels: "Pixels"
     weights: "torch.Tensor"  # (D, n) share of each measured plane in each dense plane
     distance: "torch.Tensor"  # (D,) signed distance to the nearest measured plane
@@ -56,6 +64,7 @@ class InputStack:
     # Planes of the input that took no part in the normalisation
     left_out: tuple[int, ...]
     following: Tile | None = None  # Which will be next: its input is read meanwhile
+    beyond: PaddingMode = "edge"  # What is before the first plane and behind the last
 
     def window(self, tile: Tile) -> tuple["torch.Tensor", "torch.Tensor"]:
         """Interpolated input (D, h, w) of a tile, and distance (D,) of its planes."""
@@ -66,8 +75,10 @@ class InputStack:
         dense = torch.einsum("dn,nhw->dhw", self.weights[planes][:, used], area)
         if self.following is not None:
             self.pixels.expect(*self._needed(self.following)[1:])
-        # Planes beyond the volume repeat its ends.
-        return dense, self.distance[planes] + (torch.arange(*tile.z) - planes)
+        place = torch.arange(*tile.z)
+        if self.beyond == "zeros":
+            dense[(place < 0) | (place >= len(self.weights))] = 0
+        return dense, self.distance[planes] + (place - planes)
 
     def masked(self, tile: Tile) -> np.ndarray | None:
         """Return where a tile's nearest measured pixels are NaN or infinite."""
@@ -85,7 +96,11 @@ class InputStack:
         """Dense planes of a tile, and the measured planes and area these need."""
         import torch
 
-        planes = torch.arange(*tile.z).clamp(0, len(self.weights) - 1)
+        last = len(self.weights) - 1
+        planes = torch.arange(*tile.z)
+        if self.beyond == "reflect" and last:
+            planes = (planes + last).remainder(2 * last).sub(last).abs()
+        planes = planes.clamp(0, last)
         used = self.weights[planes].any(0).nonzero()[:, 0].tolist()
         return planes, used, slice(*tile.read_y), slice(*tile.read_x)
 
@@ -103,7 +118,7 @@ def read_stack(
     """
     import torch
 
-    volume = plan.volume if time is None else plan.volume.time(time)
+    volume, progress = _time_point(plan, time, progress)
     lateral = LateralResampling(
         (volume.shape[-2], volume.shape[-1]),
         plan.input_pixel,
@@ -128,7 +143,20 @@ def read_stack(
         plan.view.weights("nearest").argmax(1),
         scale,
         tuple(plan.view.planes[plane] for plane in scale.left_out),
+        beyond=plan.padding.mode,
     )
+
+
+def _time_point(
+    plan: Plan, time: int | None, progress: Progress
+) -> tuple[Volume, Progress]:
+    """Return the stack of a time point, and what tells how far reading it is."""
+    array = plan.volume.array
+    if not isinstance(array, PhaseArray):
+        return plan.volume if time is None else plan.volume.time(time), progress
+    made = array.stack(time, part_of(progress, 0.0, 0.9))
+    stack = plan.volume.with_(array=made, axes="ZYX")
+    return stack, part_of(progress, 0.9, 1.0)
 
 
 def _read_whole(
@@ -151,18 +179,24 @@ def _read_whole(
             bad[index] = where
     _check_invalid(plan, survey.invalid, height * width)
     scale = replace(known or survey.result(), padding=survey.padding)
-    size = _padded(plan)
-    padding = [(0, b - a) for a, b in zip(lateral.size, size, strict=True)]
+    spans = _padded(plan)
+    padding = [
+        (-start, stop - extent)
+        for (start, stop), extent in zip(spans, lateral.size, strict=True)
+    ]
+    size, mode = [stop - start for start, stop in spans], _MODES[plan.padding.mode]
     result = np.empty((count, *size), np.float32)
-    invalid = np.zeros((count, *lateral.size), bool) if bad else None
+    invalid = np.zeros((count, *size), bool) if bad else None
+    inner = tuple(slice(a, -b or None) for a, b in padding)
     for index, plane in enumerate(planes):
         progress(index, count, "reading")
         if invalid is not None and index in bad:
             plane[bad[index]] = scale.mean
-            invalid[index] = lateral(bad[index].astype(np.float32)) > 0
-        result[index] = np.pad(normalised(lateral(plane), scale), padding, mode="edge")
-    whole = tuple(range(count)), (slice(0, size[0]), slice(0, size[1]))
-    return Pixels(lateral, scale, block=_Area(*whole, result, invalid)), scale
+            invalid[index][inner] = lateral(bad[index].astype(np.float32)) > 0
+        result[index] = np.pad(normalised(lateral(plane), scale), padding, mode)
+    rows, columns = (slice(*span) for span in spans)
+    block = _Area(tuple(range(count)), (rows, columns), result, invalid)
+    return Pixels(lateral, scale, block=block), scale
 
 
 def _read_by_region(
@@ -189,7 +223,7 @@ def _read_by_region(
     _check_invalid(plan, survey.invalid, height * width)
     scale = replace(known or survey.result(), padding=survey.padding)
     mask = bool(survey.invalid.any() or survey.padding)
-    pixels = Pixels(lateral, scale, source, mask=mask)
+    pixels = Pixels(lateral, scale, source, mask=mask, beyond=plan.padding.mode)
     pixels.inside = survey.inside
     return pixels, scale
 
@@ -198,14 +232,16 @@ def _share(plan: Plan) -> int:
     return plan.memory.input_share
 
 
-def _padded(plan: Plan) -> list[int]:
-    """Pixels of the model's grid, up to multiples of the network's stride."""
-    return [size + -size % plan.tile_size.stride for size in plan.model_shape[1:]]
+def _padded(plan: Plan) -> list[tuple[int, int]]:
+    """Where y and x begin and end on the model's grid, padding included."""
+    padding = plan.padding
+    return [padding.span(size, padding.multiple) for size in plan.model_shape[1:]]
 
 
 def _fits(plan: Plan, volume: Volume) -> bool:
     """Whether the planes fit the share, as they are read and as they are kept."""
-    pixels = math.prod(volume.shape[-2:]) + math.prod(_padded(plan))
+    padded = math.prod(stop - start for start, stop in _padded(plan))
+    pixels = math.prod(volume.shape[-2:]) + padded
     return 4 * len(plan.view.planes) * pixels <= _share(plan)
 
 
@@ -390,8 +426,10 @@ class Pixels:
         *,
         mask: bool = False,
         block: _Area | None = None,
+        beyond: PaddingMode = "edge",
     ) -> None:
         self.source, self._lateral = source, lateral
+        self._mode = _MODES[beyond]
         self._normalisation = normalisation
         self._mask = mask or (block is not None and block.mask is not None)
         self._reader = ThreadPoolExecutor(1, "read-ahead")
@@ -455,10 +493,13 @@ class Pixels:
         mask = np.zeros(size, bool) if self._mask else None
         known = last.planes if last is not None and last.area == area else ()
         y, x = (
-            slice(part.start, min(part.stop, whole))
+            slice(max(part.start, 0), min(part.stop, whole))
             for part, whole in zip(area, self._lateral.size, strict=True)
         )
-        padding = [(0, a.stop - b.stop) for a, b in zip(area, (y, x), strict=True)]
+        padding = [
+            (b.start - a.start, a.stop - b.stop)
+            for a, b in zip(area, (y, x), strict=True)
+        ]
         new = [plane for plane in planes if plane not in known]
         assert self.source is not None
         rows, columns = self._lateral.source(y, x)
@@ -479,7 +520,7 @@ class Pixels:
                 spread = self._lateral(bad.astype(np.float32), (y, x)) > 0
                 mask[index] = np.pad(spread, padding, mode="edge")
             values = normalised(self._lateral(raw, (y, x)), scale)
-            pixels[index] = np.pad(values, padding, mode="edge")
+            pixels[index] = np.pad(values, padding, self._mode)
         return _Area(planes, area, pixels, mask)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
@@ -10,7 +11,13 @@ from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.cost import pass_footprint, weight_bytes
 from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.tiling import Resize, TileSize, largest_spans
+from napari_sparsessp.prediction.tiling import (
+    Resize,
+    TileSize,
+    depth_cuts,
+    largest_spans,
+    lateral_cuts,
+)
 
 MIB = 2**20
 
@@ -27,6 +34,13 @@ MOST_OF_FREE = 0.9
 SCRATCH = 1.2
 """Work space of convolutions, and what the allocator cannot fill, by measurement:
 ``benchmarks.speed.memory``."""
+
+MOST_PARTS = 33
+"""Of an axis, where any size of tiles gives the same numbers."""
+
+PLANEWISE_SCRATCH = 1.05
+"""Of a network that computes a few planes at a time, into memory of its own:
+``benchmarks.speed.gvtnet``."""
 
 SCRATCH_BYTES = 48 * MIB
 
@@ -112,6 +126,7 @@ class Workload:
     turned: bool = False  # Whether transforms are averaged
     precision: str = "fp32"
     device: str = "cpu"
+    prepared: int = 0  # Bytes of what is made of the planes before, and to make it
     # Of the measured planes, as they are read and as they are kept
     input_bytes: int = 0
     output_bytes: int = 0  # Of all that is held in memory for the result
@@ -121,8 +136,12 @@ class Workload:
     def planned(self, size: TileSize, limits: "Limits") -> MemoryPlan:
         """Return the memory that tiles of a size take; see `Limits.fits`."""
         config = self.config
+        if size.core_depth is not None:  # any depth: here, that of the deepest tile
+            cuts = depth_cuts(self.shape[0], size, config.padding)
+            depth = max(stop - start for (start, stop), _ in cuts)
+            config = config.model_copy(update={"depth": depth})
         (read_y, read_x), (keep_y, keep_x) = largest_spans(
-            self.shape, size, self.resize
+            self.shape, size, self.resize, config.padding
         )
         read, keep = read_y * read_x, keep_y * keep_x
         outputs = 1 if config.per_structure else self.structures
@@ -144,7 +163,7 @@ class Workload:
         base = PROCESS_BYTES.get(self.device, PROCESS_BYTES["cpu"])
         plan = MemoryPlan(
             limit=limits.process,
-            process=base,
+            process=base + self.prepared,
             network=network,
             merged=twin,
             activations=activations,
@@ -197,8 +216,10 @@ def activation_bytes(
 ) -> int:
     """Peak of one pass over (H × W) pixels, without weights; never below the real."""
     copies = TURNED_COPIES if turned else 1
-    features = pass_footprint(config, outputs).bytes_of(pixels, precision, copies)
-    return int(SCRATCH * features) + SCRATCH_BYTES
+    footprint = pass_footprint(config, outputs)
+    features = footprint.bytes_of(pixels, precision, copies)
+    scratch = PLANEWISE_SCRATCH if footprint.moving else SCRATCH
+    return int(scratch * features) + SCRATCH_BYTES
 
 
 def merged_bytes(config: NetworkConfig) -> int:
@@ -269,23 +290,31 @@ def tile_sizes(
     card: ModelCard,
     network: NetworkConfig,
     request: PredictionRequest,
+    shape: tuple[int, int, int],
     device: str = "cpu",
 ) -> Iterator[TileSize]:
-    """Return the sizes that could be used, the largest first."""
+    """Return the sizes that could be used for (D, H, W), the best first."""
     if request.tile is not None and min(request.tile) < 1:
         raise InputError(f"tile {request.tile} cannot be used; give sizes above 0")
+    if network.padding.depth > 1:
+        yield from _whole_stacks(network, request, shape)
+        return
     near = not cross_fades(network)
     halo = network.reach if near else FAINT_HALO
-    most = USEFUL_CORE.get(device, USEFUL_CORE["cpu"])
-    if network.sees_whole:
+    most = (USEFUL_CORE.get(device, USEFUL_CORE["cpu"]),) * 2
+    fixed = network.sees_whole
+    if whole_fields(network):
+        _, *sides = _rounded(shape, network.stride)
+        most, fixed = (sides[0], sides[1]), False
+    elif fixed:
         # Its norms want windows of the size that they were trained with.
         halo = card.patch[1] // 4 - FADE
-        most = max(card.patch[1] - 2 * (halo + FADE), network.stride)
-    largest = (most, most)
-    if request.tile is not None and not network.sees_whole:
+        most = (max(card.patch[1] - 2 * (halo + FADE), network.stride),) * 2
+    largest = most
+    if request.tile is not None and not fixed:
         largest = request.tile[1:]
     cores = [largest]
-    if not network.sees_whole:  # of one that does, other tiles give other numbers
+    if not fixed:  # of one that sees the whole tile, others give other numbers
         cores += [(min(side, largest[0]), min(side, largest[1])) for side in SIDES]
     for core in dict.fromkeys(cores):
         yield TileSize(
@@ -296,7 +325,75 @@ def tile_sizes(
             fade=0 if near else FADE,
             overlap=0.5 if request.overlap is None else request.overlap,
             step=network.ratio,
+            advance=_advance(network, request),
         )
+
+
+def _whole_stacks(
+    network: NetworkConfig, request: PredictionRequest, shape: tuple[int, int, int]
+) -> Iterator[TileSize]:
+    """Sizes for a network that takes a stack of any depth; the least work first.
+
+    All at once has no halo.
+    """
+    padding, stride = network.padding, network.stride
+    whole = _rounded(shape, stride)
+    asked = whole if request.tile is None else _rounded(request.tile, stride)
+    largest = tuple(map(min, whole, asked))
+
+    def sized(core: tuple[int, ...]) -> TileSize:
+        return TileSize(
+            network.depth,
+            (core[1], core[2]),
+            stride,
+            halo=network.reach,
+            core_depth=core[0],
+        )
+
+    @cache
+    def voxels_read(axis: int, core: int) -> int:
+        """Along one axis, in all tiles."""
+        size = sized((core, core, core))
+        if not axis:
+            cuts = depth_cuts(shape[0], size, padding)
+            return sum(read[1] - read[0] for read, _ in cuts)
+        fields = lateral_cuts(shape[axis], size, axis - 1, padding=padding)
+        return sum(cut.read[1] - cut.read[0] for cut in fields)
+
+    cores = {
+        (depth, min(side, largest[1]), min(side, largest[2]))
+        for depth in _parts(largest[0], stride)
+        for side in _parts(max(largest[1:]), stride)
+    }
+
+    def work(core: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+        voxels = math.prod(voxels_read(axis, one) for axis, one in enumerate(core))
+        return voxels, tuple(-one for one in core)
+
+    yield from map(sized, sorted(cores, key=work))
+
+
+def _parts(length: int, stride: int) -> set[int]:
+    """Lengths of as many equal parts as are sensible, in whole strides."""
+    return {-(-length // count // stride) * stride for count in range(1, MOST_PARTS)}
+
+
+def _rounded(sizes: Iterable[int], stride: int) -> tuple[int, ...]:
+    """Round sizes up to whole strides."""
+    return tuple(-(-size // stride) * stride for size in sizes)
+
+
+def _advance(network: NetworkConfig, request: PredictionRequest) -> int | None:
+    """Planes from window to window, where a published network has steps of its own."""
+    step = network.window_step
+    if step is None or request.overlap is None:
+        return step
+    return step * max(1, round(network.depth * (1 - request.overlap) / step))
+
+
+def whole_fields(network: NetworkConfig) -> bool:
+    """Whether a network wants the whole field in y and x, as it was published."""
+    return network.window_step is not None or network.padding.mode != "edge"
 
 
 def cross_fades(network: NetworkConfig) -> bool:
@@ -305,21 +402,36 @@ def cross_fades(network: NetworkConfig) -> bool:
 
 
 def tile_notes(
-    card: ModelCard, network: NetworkConfig, request: PredictionRequest, size: TileSize
+    card: ModelCard,
+    network: NetworkConfig,
+    request: PredictionRequest,
+    size: TileSize,
+    shape: tuple[int, int, int],
 ) -> list[str]:
-    """Describe tiles of another size than the request asks for."""
-    if request.tile is None:
-        return []
+    """Describe tiles of (D, H, W) that are not as asked for, or change the numbers."""
+    y, x = size.core
     notes = []
-    if request.tile[0] < card.patch[0]:
+    if (
+        whole_fields(network)
+        and network.sees_whole
+        and not (y >= shape[1] and x >= shape[2])
+    ):
+        notes.append(
+            f"{card.id} looks at the whole image, so tiles of {y}×{x} pixels change "
+            "its numbers a little everywhere; give more memory, or no --tile, for "
+            "those of the whole"
+        )
+    if request.tile is None:
+        return notes
+    if request.tile[0] < card.patch[0] and size.core_depth is None:
         notes.append(
             f"tile depth {request.tile[0]} is smaller than the network's window; "
             f"{card.patch[0]} planes are used"
         )
-    y, x = size.core
-    if size.core == request.tile[1:]:
+    fitting = _rounded(shape[1:], size.stride)
+    if size.core in (request.tile[1:], tuple(map(min, request.tile[1:], fitting))):
         return notes
-    if network.sees_whole:
+    if network.sees_whole and not whole_fields(network):
         notes.append(
             f"tiles of {y}×{x} pixels are used: the norms of this network look at all "
             "of a tile, so with others it would give other numbers"

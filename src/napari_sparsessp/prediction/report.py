@@ -26,6 +26,12 @@ class ModelId(_Frozen):
     sha256: str
 
 
+class MemberId(ModelId):
+    """A bundle's member, and which structures it made."""
+
+    structures: tuple[str, ...]
+
+
 class Shapes(_Frozen):
     """Voxels of the input and of the output, time points left out."""
 
@@ -74,6 +80,8 @@ class Report(BaseModel):
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )  # When the run ended, ISO 8601, UTC
     model: ModelId
+    made_for: str = ""  # Cells, light and voxels that a model of others was made for
+    members: tuple[MemberId, ...] = ()  # Of a bundle, those that ran
     input: str
     request: PredictionRequest
     ratio: float
@@ -87,7 +95,7 @@ class Report(BaseModel):
     peak_memory_mb: float  # Of the process, MiB
     memory: PlannedMemory | None = None  # What was planned beside it
     tiles: int
-    normalisation: tuple[Scaling, ...]
+    normalisation: tuple[Scaling, ...]  # Of a bundle, that of its first member
     units: Units = "zscore"  # Of the prediction
     # Structure id to its scores; empty where there is no truth. Over several time
     # points: their mean, with ``n`` time points
@@ -99,12 +107,15 @@ class Report(BaseModel):
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the report as JSON text."""
-        return self.model_dump_json(by_alias=True, indent=indent)
+        unused = None if self.members else {"members"}
+        return self.model_dump_json(by_alias=True, indent=indent, exclude=unused)
 
     def provenance(self) -> dict[str, Any]:
         """Return what goes into file and layer: the report without its scores."""
         content = self.model_dump(mode="json", by_alias=True)
         del content["structures"]
+        if not self.members:
+            del content["members"]
         return content
 
 

@@ -75,6 +75,19 @@ class PredictionRequest(BaseModel):
     mask_invalid
         Predict although there are NaN or infinite values: they count as background
         and are NaN in the prediction.
+    reconstruct
+        ``"phase"``: make phase from the bright-field stack first, for models that
+        learned from it. Needs the four that follow.
+    na, na_condenser
+        Numerical apertures of the objective and of the condenser.
+    wavelength
+        Of the light, in µm.
+    index
+        Refractive index of the immersion medium.
+    planes_downwards
+        Plane 0 is the farthest from the objective; with `reconstruct`.
+    regularisation
+        Strength of Tikhonov's regularisation; more is smoother.
     tta
         Average the prediction over the eight flips and quarter turns in y and x.
     uncertainty
@@ -107,6 +120,13 @@ class PredictionRequest(BaseModel):
     truth: dict[str, str] = {}
     normalisation: tuple[Finite, Positive] | None = None
     mask_invalid: bool = False
+    reconstruct: Literal["phase"] | None = None
+    na: Annotated[Positive, Field(lt=2)] | None = None
+    na_condenser: Annotated[Positive, Field(lt=2)] | None = None
+    wavelength: Annotated[Positive, Field(ge=0.2)] | None = None
+    index: Annotated[Positive, Field(ge=1, le=2)] | None = None
+    planes_downwards: bool = False
+    regularisation: Annotated[Positive, Field(ge=1e-8, le=1e2)] = 1e-2
     tta: bool = False
     uncertainty: bool = False
     memory_limit: Annotated[int, Field(gt=0)] | None = None
@@ -116,6 +136,14 @@ class PredictionRequest(BaseModel):
     def _bytes_as_text(cls, value: Any) -> Any:
         """Take ``4GB``, as people write it."""
         return byte_count(value) if isinstance(value, str) else value
+
+    @field_validator("wavelength")
+    @classmethod
+    def _in_micrometres(cls, value: float | None) -> float | None:
+        """Refuse nanometres, in which people name a wavelength."""
+        if value is not None and value > 3:
+            raise ValueError(f"it is in µm; {value:g} nm are {value / 1000:g}")
+        return value
 
     @field_validator("structures", mode="before")
     @classmethod

@@ -1,9 +1,10 @@
 """Find measured planes and pixel size of the input on the dense grid."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.card import ModelCard, is_foreign
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.volume import Volume, even_step
@@ -19,6 +20,11 @@ CAMERA_FACTOR = 8.0
 
 PIXEL_TOLERANCE = 2.0
 """Pixels further than this factor from the model's get a warning."""
+
+FOREIGN_TOLERANCE = 1.3
+"""The same for a model of others, which nobody here has tried at other sizes."""
+
+_COMPARE = "or compare the prediction with fluorescence first"
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,16 @@ def plan_sampling(
             "the camera, without the objective; divide it by the magnification and "
             "give --voxel-size Z,Y,X, or give it as it is to insist"
         )
-    if factor > PIXEL_TOLERANCE:
+    if is_foreign(card):
+        warnings += _foreign(card, view, axis, own, model)
+    elif factor > PIXEL_TOLERANCE:
         warnings.append(
             f"pixels of {own:g} µm in {axis} are far from the {model:g} µm that "
             f"model {card.id} was made for; expect poor predictions"
         )
     low, high = min(card.ratios), max(card.ratios)
-    if view.ratio > high * 1.05 or view.ratio < low / 1.5:
+    coarse = view.ratio > high * 1.05 and not is_foreign(card)
+    if coarse or view.ratio < low / 1.5:
         span = f"outside the {low:g} to {high:g}"
         which = f"not the {low:g}" if low == high else span
         warnings.append(
@@ -91,6 +100,34 @@ def plan_sampling(
             "trained for"
         )
     return Sampling(view, pixel, step, known, tuple(warnings))
+
+
+def _foreign(
+    card: ModelCard, view: SparseView, axis: str, own: float, model: float
+) -> Iterator[str]:
+    """Warn where a stack differs from what a model of others was made for."""
+    factor = own / model
+    if not 1 / FOREIGN_TOLERANCE <= factor <= FOREIGN_TOLERANCE:
+        size = f"{factor:.2g} times" if factor > 1 else f"1/{1 / factor:.2g} of"
+        yield (
+            f"pixels of {own:g} µm in {axis} are {size} the {model:g} µm that the "
+            "model was made for, and resampling makes up for a part of it; image with "
+            f"pixels nearer to that, {_COMPARE}"
+        )
+    dense = card.voxel_size[0]
+    widest = dense * max(card.ratios)
+    if view.ratio * dense > widest * 1.05:
+        yield (
+            f"planes {view.ratio * dense:.3g} µm apart are coarser than the "
+            f"{widest:.3g} µm that the model was made for, and those in between are "
+            f"interpolated; image every {widest:.3g} µm, {_COMPARE}"
+        )
+    window = card.patch[0]
+    if 1 < view.depth < window:
+        yield (
+            f"the stack is {view.depth} planes deep on the model's grid and the model "
+            f"saw {window} at a time; image a deeper stack, {_COMPARE}"
+        )
 
 
 def _view(

@@ -51,6 +51,14 @@ def covered_planes(truth: Volume, grid: Grid) -> np.ndarray:
     return (centres >= low - slack) & (centres <= high + slack)
 
 
+def uneven_note(name: str) -> str:
+    """Say that a truth's planes were resampled by their heights."""
+    return (
+        f"the planes of the truth of {name} are not evenly spaced: what lies between "
+        "two of them is interpolated"
+    )
+
+
 def check_alignment(truth: Volume, grid: Grid, name: str) -> list[str]:
     """Check that a truth shows the prediction's field; say how it will be resampled."""
     assert truth.voxel_size is not None
@@ -138,7 +146,10 @@ def check_truth(
                 f"the truth of {name} has {stack.sizes['Z']} planes and the prediction "
                 "is a projection of one; give the truth's maximum projection"
             )
-        found = _placed(stack, name, volume, sampling, grid)
+        even = stack.evened(grid.voxel_size[0])
+        if even is not stack:
+            notes.append(uneven_note(name))
+        found = _placed(even, name, volume, sampling, grid)
         found, note = found.beside(volume)
         notes += [note] if note else []
         if flat and found.voxel_size:

@@ -4,14 +4,19 @@ In z, windows of the network's depth overlap and are blended. In y and x, all wi
 of one place are a column: what is kept of it, and a halo around it that the network
 sees and that is thrown away. Where the halo is the network's reach, neighbours give
 the same values on both sides of a cut and each voxel is kept once. Networks that see
-further cross-fade with their neighbours over a few pixels.
+further cross-fade with their neighbours over a few pixels. A network that takes any
+depth has z cut like y and x.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+
+import numpy as np
+
+from napari_sparsessp.networks.config import Padding
 
 Span = tuple[int, int]
 
@@ -20,6 +25,9 @@ Box = tuple[slice, slice, slice]
 
 Part = tuple[int | None, Box]
 """Time index of the output, None without a time axis, and (z, y, x) output voxels."""
+
+Viewport = Callable[[], Part | None]
+"""Returns what is on screen, or None."""
 
 SLACK = 0.1
 """Share by which windows may be farther apart than their overlap says."""
@@ -62,6 +70,12 @@ class TileSize:
     # Windows start on multiples of this: r, where a network takes every r-th plane, so
     # that it gets measured ones
     step: int = 1
+    # Planes from window to window, where all weigh the same; None where they weigh less
+    # towards their ends, and `overlap` counts
+    advance: int | None = None
+    # Planes of the largest core, where z is cut like y and x; None where windows move
+    # along z
+    core_depth: int | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +153,11 @@ def spread_starts(length: int, window: int, overlap: float, step: int = 1) -> li
 
 
 def lateral_cuts(
-    length: int, size: TileSize, axis: int, resize: Resize | None = None
+    length: int,
+    size: TileSize,
+    axis: int,
+    resize: Resize | None = None,
+    padding: Padding | None = None,
 ) -> list[Cut]:
     """Cut y (axis 0) or x (axis 1), `length` pixels of the model's, about equally.
 
@@ -147,9 +165,9 @@ def lateral_cuts(
     that its part of the output is made from.
     """
     stride = size.stride
+    padding = padding or Padding(stride)
     core = max(stride, size.core[axis] // stride * stride)
     count = -(-length // core)
-    padded = -(-length // stride) * stride
     whole = length if resize is None else resize.size[axis]
     if size.fade:
         # What cross-fades is cut on the model's grid, whatever the output is.
@@ -167,12 +185,28 @@ def lateral_cuts(
             source = resize.source(axis, output, length)
         own = owned[number] if owned else source
         keep = max(0, own[0] - size.fade), min(length, own[1] + size.fade)
-        read = (
-            max(0, (keep[0] - size.halo) // stride * stride),
-            min(padded, -(-(keep[1] + size.halo) // stride) * stride),
-        )
+        read = _read(keep, size, padding.span(length, padding.multiple))
         cuts.append(Cut(own, keep, read, output, source))
     return cuts
+
+
+def depth_cuts(
+    length: int, size: TileSize, padding: Padding
+) -> list[tuple[Span, Span]]:
+    """Cut z, `length` planes, about equally: what each part reads, and its core."""
+    stride, padded = size.stride, padding.span(length, padding.depth)
+    count = -(-length // max(stride, (size.core_depth or length) // stride * stride))
+    width = math.ceil(length / count / stride) * stride
+    cores = [(k, min(k + width, length)) for k in range(0, length, width)]
+    return [(_read(core, size, padded), core) for core in cores]
+
+
+def _read(keep: Span, size: TileSize, padded: Span) -> Span:
+    """Widen what is kept by the halo, to strides of the padded image."""
+    stride, (first, last) = size.stride, padded
+    start = first + (keep[0] - size.halo - first) // stride * stride
+    stop = first - (first - keep[1] - size.halo) // stride * stride
+    return max(first, start), min(last, stop)
 
 
 class TileGrid:
@@ -183,10 +217,15 @@ class TileGrid:
         shape: tuple[int, int, int],
         size: TileSize,
         resize: Resize | None = None,
+        padding: Padding | None = None,
     ) -> None:
         self.shape, self.size = shape, size
-        self.windows = _z_spans(shape[0], size)
-        self._axes = [lateral_cuts(shape[1 + k], size, k, resize) for k in (0, 1)]
+        self.padding = padding or Padding(size.stride)
+        # What is read, kept and owned
+        self.windows = _z_spans(shape[0], size, self.padding)
+        self._axes = [
+            lateral_cuts(shape[1 + k], size, k, resize, self.padding) for k in (0, 1)
+        ]
         # Row by row
         self.columns = tuple(
             Column(
@@ -204,18 +243,17 @@ class TileGrid:
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
         """All tiles, plane windows outermost: window × columns + column."""
-        depth = self.shape[0]
         return tuple(
             Tile(
                 z,
-                keep_z=(max(z[0], 0), min(z[1], depth)),
+                keep_z=z_keep,
                 read_y=y.read,
                 read_x=x.read,
                 keep_y=y.keep,
                 keep_x=x.keep,
                 core=(z_core, y.core, x.core),
             )
-            for z, z_core in self.windows
+            for z, z_keep, z_core in self.windows
             for y in self._axes[0]
             for x in self._axes[1]
         )
@@ -231,7 +269,7 @@ class TileGrid:
     def final_planes(self, window: int) -> int:
         """Count the planes that no window after this one changes."""
         if window + 1 < len(self.windows):
-            return max(0, self.windows[window + 1][0][0])
+            return self.windows[window + 1][1][0]
         return self.shape[0]
 
     def windows_done(self, planes: int) -> int:
@@ -241,7 +279,7 @@ class TileGrid:
     def first_window(self, planes: int) -> int:
         """First window that has a part in the planes from `planes` on."""
         return next(
-            (k for k, (z, _) in enumerate(self.windows) if z[1] > planes),
+            (k for k, (_, keep, _) in enumerate(self.windows) if keep[1] > planes),
             len(self.windows),
         )
 
@@ -259,25 +297,44 @@ class TileGrid:
         return [(cut.core, cut.keep) for cut in self._axes[axis]]
 
 
-def _z_spans(depth: int, size: TileSize) -> list[tuple[Span, Span]]:
-    """Windows with their cores, which meet half-way between window centres."""
-    starts = spread_starts(depth, size.depth, size.overlap, size.step)
-    cuts = [0]
-    cuts += [
+def _z_spans(
+    depth: int, size: TileSize, padding: Padding
+) -> list[tuple[Span, Span, Span]]:
+    """What windows read and keep, and their cores.
+
+    The cores of windows that overlap meet half-way between their centres.
+    """
+    if size.core_depth is not None:
+        cuts = depth_cuts(depth, size, padding)
+        return [(read, core, core) for read, core in cuts]
+    if size.advance is not None:
+        starts = [*range(0, depth - size.depth, size.advance), depth - size.depth]
+    else:
+        starts = spread_starts(depth, size.depth, size.overlap, size.step)
+    middles = [
         (a + b + size.depth) // 2 for a, b in zip(starts, starts[1:], strict=False)
     ]
-    cuts.append(depth)
+    edges = [0, *middles, depth]
     return [
-        ((start, start + size.depth), (cuts[i], cuts[i + 1]))
+        (
+            (start, start + size.depth),
+            (max(start, 0), min(start + size.depth, depth)),
+            (edges[i], edges[i + 1]),
+        )
         for i, start in enumerate(starts)
     ]
 
 
 def largest_spans(
-    shape: tuple[int, int, int], size: TileSize, resize: Resize | None = None
+    shape: tuple[int, int, int],
+    size: TileSize,
+    resize: Resize | None = None,
+    padding: Padding | None = None,
 ) -> tuple[Span, Span]:
     """Largest (y, x) extents that a tile of a volume reads, and those that it keeps."""
-    cuts = [lateral_cuts(shape[1 + axis], size, axis, resize) for axis in (0, 1)]
+    cuts = [
+        lateral_cuts(shape[1 + axis], size, axis, resize, padding) for axis in (0, 1)
+    ]
     read = [max(cut.read[1] - cut.read[0] for cut in axis) for axis in cuts]
     keep = [max(cut.keep[1] - cut.keep[0] for cut in axis) for axis in cuts]
     return (read[0], read[1]), (keep[0], keep[1])
@@ -295,14 +352,12 @@ def split_tile(tile: Tile, size: TileSize, most: int | None) -> list[Tile]:
 
     def parts(keep: Span, read: Span) -> list[tuple[Span, Span]]:
         """(keep, read) of parts of about equal length."""
-        length, stride = keep[1] - keep[0], size.stride
+        length = keep[1] - keep[0]
         step = -(-length // -(-length // most))
         spans = []
         for start in range(*keep, step):
             stop = min(start + step, keep[1])
-            first = (start - size.halo) // stride * stride
-            last = -(-(stop + size.halo) // stride) * stride
-            spans.append(((start, stop), (max(read[0], first), min(read[1], last))))
+            spans.append(((start, stop), _read((start, stop), size, read)))
         return spans
 
     return [
@@ -310,6 +365,20 @@ def split_tile(tile: Tile, size: TileSize, most: int | None) -> list[Tile]:
         for y in parts(tile.keep_y, tile.read_y)
         for x in parts(tile.keep_x, tile.read_x)
     ]
+
+
+def counted(tile: Tile, shape: tuple[int, int, int], stride: int) -> np.ndarray:
+    """Return which of a tile's voxels at 1/`stride` are its alone: bool (d, h, w).
+
+    The cores of all tiles partition them, padding included.
+    """
+    sides = []
+    reads = (tile.z, tile.read_y, tile.read_x)
+    for read, core, length in zip(reads, tile.core, shape, strict=True):
+        place = np.clip(np.arange(*read, stride), 0, length - 1)
+        sides.append((core[0] <= place) & (place < core[1]))
+    z, y, x = sides
+    return z[:, None, None] & y[:, None] & x
 
 
 def common(first: Span, second: Span) -> Span | None:

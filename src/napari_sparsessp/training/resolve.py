@@ -139,6 +139,11 @@ def resolve_config(config: TrainConfig) -> ResolvedConfig:
     source = None
     if isinstance(config.network, FineTune):
         source = read_card(config.network.source)
+        if source.members:
+            raise InputError(
+                f"{source.id} is a bundle of {len(source.members)} models; start from "
+                "one of the .safetensors files in its folder"
+            )
     voxel = config.model.voxel_size
     if voxel is None:
         voxel = DEFAULT_VOXEL if source is None else source.voxel_size

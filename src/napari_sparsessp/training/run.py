@@ -39,7 +39,7 @@ from napari_sparsessp.training.validation import Preview, Validator, preview_pat
 FEW_STACKS = 3
 """So few, and the card says what that means."""
 
-_ENCODER = ("encoder", "plane_stem", "down")
+_ENCODER = ("encoder", "plane_stem", "down", "first", "residual", "downs")
 """First parts of the names of all that comes before depth is folded."""
 
 _OPTIMISER = {
@@ -378,7 +378,7 @@ def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingP
     """Put together what the loop needs."""
     config, recipe = resolved.config, resolved.config.recipe
     device = choose_device(config.device)
-    precision = choose_precision(recipe.precision, device)
+    precision = choose_precision(recipe.precision, device, network)
     if recipe.precision == "auto" and not bf16_is_safe(network, device.type):
         precision = "fp32"
     budget, pairs = config.budget, config.data.pairs

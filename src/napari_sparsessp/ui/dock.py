@@ -147,6 +147,10 @@ class Dock(QWidget):
         changed, self._layers_changed = self._layers_changed, False
         return changed
 
+    def open_gallery(self) -> None:
+        """Show published models beside this dock."""
+        open_gallery(self._viewer, beside=self)
+
     def add_shortcut(self, keys: str, slot: Callable[[], None]) -> None:
         """Bind keys to a slot, wherever in the dock the focus is."""
         add_shortcut(self.form, keys, slot)
@@ -189,13 +193,25 @@ def add_shortcut(widget: QWidget, keys: str, slot: Callable[[], None]) -> None:
 
 def open_predict(viewer: Any, beside: QWidget | None = None) -> Any:
     """Bring a viewer's Predict dock to the front; open it where there is none."""
+    return _open("Predict", viewer, beside)
+
+
+def open_gallery(viewer: Any, beside: QWidget | None = None) -> Any:
+    """Do so with the Models dock, and show the gallery in it."""
+    dock = _open("Models", viewer, beside)
+    dock.form.show_page("gallery")
+    return dock
+
+
+def _open(name: str, viewer: Any, beside: QWidget | None) -> Any:
     docks = viewer.window.dock_widgets
-    titles = [f"Predict {ours}" for ours in _OURS]
+    titles = [f"{name} {ours}" for ours in _OURS]
     dock = next((docks[title] for title in titles if title in docks), None)
     if dock is None:
         from npe2 import PluginManager
 
-        make: Any = PluginManager.instance().commands.get("napari-sparsessp.predict")
+        command = f"napari-sparsessp.{name.lower()}"
+        make: Any = PluginManager.instance().commands.get(command)
         dock = make(viewer)
         viewer.window.add_dock_widget(dock, name=titles[0], area="right")
     dock = getattr(dock, "__wrapped__", dock)  # napari's proxy takes it for its own

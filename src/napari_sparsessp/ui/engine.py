@@ -5,7 +5,7 @@ import math
 import threading
 import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,16 +83,21 @@ class InstalledEngine:
 
         try:
             path = Path(library.find_model(card.id))
-            shapes = read_header(library.weights_file(path)).shapes
+            headers = [read_header(file) for file in library.weights_files(path)]
         except ModelError:
             return None
-        learnt = (x for name, x in shapes.items() if not name.endswith(_NOT_LEARNT))
+        learnt = [
+            shape
+            for header in headers
+            for name, shape in header.shapes.items()
+            if not name.endswith(_NOT_LEARNT)
+        ]
         own = path.parent == library.user_folder()
         return ModelPlace(path, own, sum(map(math.prod, learnt)))
 
     def inspect(self, path: Path) -> "CheckpointInfo | ModelCard":
         """Read a checkpoint's properties, or a model's card; for a worker thread."""
-        if path.suffix.lower() == ".safetensors":
+        if _is_model(path):
             from napari_sparsessp.models.library import card_of
 
             return card_of(path)
@@ -102,7 +107,7 @@ class InstalledEngine:
 
     def name_for(self, path: Path, found: "CheckpointInfo | ModelCard") -> str:
         """Suggest a name for what `inspect` returned."""
-        if path.suffix.lower() == ".safetensors":
+        if _is_model(path):
             return str(getattr(found, "name", path.stem))
         from napari_sparsessp.models.importing.answers import suggested_id
 
@@ -116,7 +121,7 @@ class InstalledEngine:
         progress: Progress = no_progress,
     ) -> str:
         """Import an inspected checkpoint; `given` are fields of its `Answers`."""
-        if path.suffix.lower() == ".safetensors":
+        if _is_model(path):
             from napari_sparsessp.models.library import card_of
             from napari_sparsessp.models.manage import add_model, source_of
 
@@ -194,7 +199,8 @@ class InstalledEngine:
         from napari_sparsessp.models.library import find_model, load_model
 
         path = Path(find_model(request.model, request.topology))
-        key = (str(path), path.stat().st_mtime)
+        files = [path, *path.iterdir()] if path.is_dir() else [path]
+        key = (str(path), max(file.stat().st_mtime for file in files))
         with self._loading:
             loaded = self._loaded
             if loaded is None or loaded[0] != key:
@@ -203,9 +209,17 @@ class InstalledEngine:
             return loaded[1]
 
 
+def _is_model(path: Path) -> bool:
+    """Return whether a file is a model of ours, not a checkpoint of others."""
+    from napari_sparsessp.models.bundle_file import bundle_folder
+
+    return path.suffix.lower() == ".safetensors" or bundle_folder(path) is not None
+
+
 def _measure_rate(model: "Model", plan: Plan, cancel: threading.Event) -> float | None:
     """Return seconds per million voxels of a pass; the first of two tiles compiles."""
     plain = {"tta": False, "uncertainty": False, "truth": {}, "channel": None}
+    plain |= dict.fromkeys(("reconstruct", "na", "na_condenser", "wavelength", "index"))
     alike = {"time": None, "normalisation": (0.0, 1.0)}
     request = plan.request.model_copy(update={**plain, **alike})
     volume, size = plan.volume, plan.tile_size
@@ -242,14 +256,23 @@ def _count_costs(
     from napari_sparsessp.networks import NetworkConfig
     from napari_sparsessp.networks.cost import count_cost
 
+    known: dict[str, float | None] = {}
+
+    def cost_of(card: "ModelCard") -> float | None:
+        key = f"{card.network} {is_pass_each(card)}"
+        if key not in known:
+            progress.check()
+            known[key] = None
+            with suppress(Exception):  # an imported network that cannot be built
+                config = NetworkConfig.model_validate(card.network)
+                cost = count_cost(config, [0] if is_pass_each(card) else None, _PATCH)
+                voxels = config.planes * config.ratio * math.prod(_PATCH)
+                known[key] = cost.multiply_adds / voxels
+        return known[key]
+
     costs = {}
     for card in cards:
-        progress.check()
-        try:
-            config = NetworkConfig.model_validate(card.network)
-            cost = count_cost(config, [0] if is_pass_each(card) else None, _PATCH)
-        except Exception:  # an imported network that cannot be built
-            continue
-        voxels = config.planes * config.ratio * math.prod(_PATCH)
-        costs[card.id] = cost.multiply_adds / voxels
+        each = [cost_of(one) for one in card.members or (card,)]
+        if all(each):
+            costs[card.id] = sum(filter(None, each)) / len(each)
     return costs

@@ -14,7 +14,12 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.scoring import onto_grid
-from napari_sparsessp.ui.layers.reading import lie_apart, placement, read_layer
+from napari_sparsessp.ui.layers.reading import (
+    are_turned,
+    lie_apart,
+    placement,
+    read_layer,
+)
 from napari_sparsessp.volume import Grid
 
 UM = ("um",) * 3
@@ -285,6 +290,8 @@ def test_the_whole_transform_of_both_layers_counts(light, truth, origin, size):
     assert other.origin == pytest.approx(
         one.volume.origin if origin is None else origin
     )
+    mirrored = "data" in truth
+    assert are_turned(read_layer(cells(**truth)), one) == mirrored
     if size is not None:
         assert other.voxel_size == pytest.approx(np.broadcast_to(size, 3))
     np.testing.assert_array_equal(other.numpy(), CELLS)
@@ -308,7 +315,9 @@ def test_a_truth_that_is_turned_in_the_plane_is_resampled():
     turned = [affine_transform(one, TURN, shift, order=3) for one in CELLS]
     place = affine(TURN, (0, *(0.29 * shift)))
     light = read_layer(cells())
-    volume = read_layer(cells(np.array(turned), affine=place), onto=light).volume
+    truth = cells(np.array(turned), affine=place)
+    assert are_turned(read_layer(truth), light)
+    volume = read_layer(truth, onto=light).volume
     assert hasattr(volume.array, "dask"), "no pixel is read yet"
     grid = Grid(CELLS.shape, (0.29,) * 3, (0.0,) * 3)
     back = onto_grid(volume, grid)[:, 12:-12, 12:-12]

@@ -8,9 +8,12 @@ from fake_engine import card
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.engine import Speed
+from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.predict.planning import (
+    FormState,
     SpeedEstimate,
     evaluations,
+    is_made_as,
     work_of,
     work_text,
 )
@@ -71,3 +74,23 @@ def test_a_model_that_never_ran_is_estimated_by_its_multiply_adds():
     assert speed.seconds(plan(), other) is None
     speed.note_speed(plan(), Speed(None, {"colony-3to2d": 40.0, "other": 10.0}))
     assert speed.seconds(plan(), other) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("choice", "same"),
+    [
+        ({}, True),
+        ({"channel": 1}, False),
+        ({"simulate": True}, False),
+        ({"voxel_size": (1.0, 0.3, 0.3)}, False),
+        ({"tta": True}, False),
+        ({"layer": "another"}, False),
+        ({"device": "cpu"}, True),
+    ],
+)
+def test_a_layer_is_of_the_same_run_where_nothing_that_changes_it_differs(choice, same):
+    about = {"source_id": "light", "request": {"model": card().id}, "ratio": 4}
+    layer = SimpleNamespace(metadata={KEY: about})
+    state = FormState(**{"layer": "light", "card": card(), **choice})
+    assert is_made_as(layer, state, 4.0) == same
+    assert not is_made_as(layer, state, 8.0)

@@ -48,6 +48,8 @@ def test_a_card_gives_everything_to_know(card):
     source = {"format": "RepMode", "file": "best.p", "sha256": "0"}
     told = rows(card(scores={}, limits=(), source=source))
     assert (told["Scores"], told["Came from"]) == ("none given", "RepMode, best.p")
+    words = "simulated colonies, bright-field, 0.29 µm, r = 1, 2, 4, 8"
+    assert told["Made for"] == words  # others made it: the cells belong to it
 
 
 def test_scores_of_any_shape_are_readable():

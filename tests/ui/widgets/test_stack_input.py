@@ -146,3 +146,10 @@ def test_what_does_not_fit_is_marked_and_advised(card, row, ratios, layer, mark,
     found = rows(card(ratios=ratios), **layer)[row]
     assert found.mark is mark
     assert words in found.advice
+
+
+def test_pixels_unlike_those_of_a_foreign_model_are_marked_sooner(card):
+    place = {"scale": (0.29, 0.5, 0.5), "units": UM, "ratio": 1.0}
+    foreign = card(source={"format": "GVTNet", "file": "model.index"})
+    assert rows(card(), **place)[SIZE].mark is Mark.GOOD
+    assert rows(foreign, **place)[SIZE].mark is Mark.WARN

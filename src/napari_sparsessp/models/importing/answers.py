@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_sparsessp.errors import InputError, ModelError, invalid_field
-from napari_sparsessp.models.card import ModelId, Positive, Scaling
+from napari_sparsessp.models.card import UNSTATED, ModelId, Positive, Scaling
 from napari_sparsessp.structures import CATALOGUE, structure_id
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ CITATIONS = {
     "RepMode": "Zhou et al., RepMode, CVPR 2023",
     "SparseSSP": "Zheng et al., SparseSSP, ECCV 2024",
     "pytorch_fnet": "Ounkomol et al., Nature Methods 2018",
+    "GVTNet": "Wang, Xie and Ji, Nature Machine Intelligence 2021",
     "VisCy": "Liu, Hirata-Miyasaki et al., Nature Machine Intelligence 2025",
 }
 
@@ -68,7 +69,8 @@ class CheckpointInfo:
     """Contents of a checkpoint, as far as the file shows them."""
 
     path: Path
-    format: str  # `RepMode`, `SparseSSP`, `pytorch_fnet (legacy)`, `VisCy FCMAE`, …
+    # `RepMode`, `SparseSSP`, `GVTNet`, `pytorch_fnet (legacy)`, `VisCy FCMAE`, …
+    format: str
     network: dict[str, Any]  # Fields of `napari_sparsessp.networks.NetworkConfig`
     outputs: int  # Structures T that the network predicts
     # Their ids in the order of the outputs, where the file names them
@@ -77,6 +79,7 @@ class CheckpointInfo:
     parameters: int  # Number of trainable parameters
     notes: tuple[str, ...] = ()  # What was read off the shapes, in words
     questions: tuple[Question, ...] = ()  # What the file leaves open
+    suggested_id: str = ""  # Where folders name the model and the file does not
 
     def question(self, name: str) -> Question | None:
         """Return a question by its name; None where the file answers it."""
@@ -203,6 +206,7 @@ class Answers(BaseModel):
     head_pool: bool | None = None
     licence: Name = "not stated in the file; ask its authors"
     citation: Line = ""
+    trained_on: Name = UNSTATED  # Cells and objective
     limits: tuple[Line, ...] = ()
 
 
@@ -244,6 +248,8 @@ def assumed(found: CheckpointInfo, name: str) -> Any:
 
 def suggested_id(found: CheckpointInfo) -> str:
     """Make an id from the file's name, and its folder's where that says nothing."""
+    if found.suggested_id:
+        return found.suggested_id
     stem = found.path.stem
     if re.sub(r"[^a-z]+", "", stem.lower()).removeprefix("model") in ("", *NAMELESS):
         stem = f"{found.path.absolute().parent.name}-{stem}"

@@ -176,7 +176,7 @@ def _card(found: CheckpointInfo, answers: Answers) -> ModelCard:
             scaling=answers.scaling,
             # Targets were scaled as the input was.
             units="iqr" if answers.scaling == "median_iqr" else "zscore",
-            trained_on="not stated in the file; see its publication",
+            trained_on=answers.trained_on,
             limits=(*answers.limits, UNKNOWN),
             source={"format": found.format, "file": found.path.name},
         )

@@ -29,7 +29,8 @@ from napari_sparsessp.models.importing.checkpoint import (
     open_checkpoint,
     refusal,
 )
-from napari_sparsessp.models.importing.tensorflow import find_index, read_index
+from napari_sparsessp.models.importing.gvtnet import read_gvtnet
+from napari_sparsessp.models.importing.tensorflow import find_index
 from napari_sparsessp.models.importing.viscy import (
     FCMAE_PREFIX,
     FNET3D_PREFIX,
@@ -60,12 +61,7 @@ def inspect_checkpoint(path: str | Path) -> CheckpointInfo:
 def read_source(path: str | Path) -> Source:
     """Open a checkpoint and find a place for each of its weights."""
     if (index := find_index(path)) is not None:
-        tensors = len(read_index(index))
-        raise refusal(
-            index,
-            f"it is a TensorFlow checkpoint of {tensors} tensors, and no network of "
-            "TensorFlow's is known",
-        )
+        return read_gvtnet(index)
     import torch
 
     with torch.inference_mode(False):  # its tensors could not be used outside of it

@@ -207,7 +207,8 @@ class Comparison(QObject):
     changed = Signal()  # layers or choices: the dock has to refresh
     scored = Signal(str)  # structure
     failed = Signal(str)  # structure; `problem` says why
-    computed = Signal(str, object, object)  # `ERROR` or `TRUTH`, pair, voxels
+    # `ERROR` or `TRUTH`, pair, the error's voxels or those of truth and prediction
+    computed = Signal(str, object, object)
     outdated = Signal(str)  # key of a layer whose results were discarded
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
@@ -426,5 +427,5 @@ def _compute(what: str, pair: Pair, progress: TaskProgress) -> tuple[Pair, Any]:
     if what == SCORES:
         volumes = pair.truth, pair.prediction
         return pair, agreement.agreement(*volumes, pair.structure, progress)
-    function = agreement.error_of if what == ERROR else agreement.aligned_truth
+    function = agreement.error_of if what == ERROR else agreement.aligned_stacks
     return pair, function(pair.truth, pair.prediction)

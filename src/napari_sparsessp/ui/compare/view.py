@@ -10,6 +10,7 @@ from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compare.comparison import TRUTH, Comparison, Pair
 from napari_sparsessp.ui.compare.form import SECTIONS, CompareForm
+from napari_sparsessp.ui.layers.contrast import limits_of
 from napari_sparsessp.ui.layers.metadata import (
     COMPOSED,
     ERROR,
@@ -137,15 +138,17 @@ class CompareLayers:
                 if not str(layer.name).endswith(OUTDATED):
                     layer.name = f"{layer.name}{OUTDATED}"
 
-    def compose(self, pair: Pair, truth: np.ndarray, pattern: Pattern) -> None:
-        """Compose a prediction and its z-scored truth, (D, H, W) on its grid."""
+    def compose(self, pair: Pair, stacks: tuple[Any, Any], pattern: Pattern) -> None:
+        """Compose truth and prediction, (D, H, W), both in units of the truth."""
         prediction = layer_with_key(self._viewer, pair.prediction_key)
         if prediction is None:
             return
         self.remove_composed([pair.structure])
         names = ("colormap", "contrast_limits", "gamma")
         look = {name: getattr(prediction, name) for name in names}
-        data = Composed(truth, pair.prediction.array, pattern)
+        if stacks[1] is not pair.prediction.array:  # the layer's limits are in others
+            look["contrast_limits"] = limits_of(stacks[0])
+        data = Composed(*stacks, pattern)
         about = _about(COMPOSED, pair, prediction)
         layer = self._add(data, pair, "truth | predicted", about, prediction, look)
         self._composed[pair.structure] = layer_key(layer)

@@ -1,6 +1,6 @@
 """The metadata of our layers, JSON values in ``layer.metadata["sparsessp"]``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -81,6 +81,7 @@ class Run(NamedTuple):
     voxel_size: tuple[float, ...] | None
     tta: bool
     overlap: float | None
+    phase: tuple[Any, ...] = ()  # Optics of the phase that was made first
 
     def text(self) -> str:
         """Name ratio and model, and what else may differ."""
@@ -88,7 +89,8 @@ class Run(NamedTuple):
         ratio = "" if self.ratio is None else f"r {self.ratio:g}"
         overlap = "" if self.overlap is None else f"overlap {self.overlap:.2g}"
         averaged = "averaged" if self.tta else ""
-        parts = ratio, self.model, channel, averaged, overlap
+        made = "from phase" if self.phase else ""
+        parts = ratio, self.model, channel, averaged, overlap, made
         return " · ".join(filter(None, parts))
 
 
@@ -109,7 +111,17 @@ def run_of(layer: Any) -> Run:
         tuple(size) if isinstance(size, list | tuple) else None,
         bool(request.get("tta")),
         request.get("overlap"),
+        phase_key(request),
     )
+
+
+def phase_key(request: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells phase that a request makes from other phase; () for none."""
+    if request.get("reconstruct") != "phase":
+        return ()
+    names = ("na", "na_condenser", "wavelength", "index")
+    more = bool(request.get("planes_downwards")), request.get("regularisation", 1e-2)
+    return (*(request.get(name) for name in names), *more)
 
 
 def structure_of(channel: str, channels: Sequence[str]) -> str:

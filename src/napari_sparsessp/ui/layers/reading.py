@@ -122,6 +122,15 @@ def lie_apart(one: LayerReading, other: LayerReading) -> bool:
     return bool((np.abs(off[:, axes]) > 0.5).any())
 
 
+def are_turned(one: LayerReading, other: LayerReading) -> bool:
+    """Return whether two layers are turned, mirrored or sheared against each other."""
+    here, there = (
+        reading.frame / np.linalg.norm(reading.frame, axis=0)
+        for reading in (one, other)
+    )
+    return not np.allclose(np.linalg.solve(there, here), np.eye(3), atol=1e-4)
+
+
 def micrometres(unit: Any) -> float | None:
     """Return how many µm a layer's unit is; None for pixels and other units."""
     check = getattr(unit, "is_compatible_with", None)
@@ -393,6 +402,17 @@ def input_voxel(plan: "Plan") -> tuple[float, float, float]:
     return z, *plan.input_pixel
 
 
+def same_place(layer: Any, reading: LayerReading) -> dict[str, Any]:
+    """Return the layer arguments that put a stack of all its planes and times there."""
+    letters = "TZYX" if "T" in reading.volume.axes else "ZYX"
+    at = [reading.letters.find(letter) for letter in letters]
+    result: dict[str, Any] = {
+        name: [getattr(layer, name)[i] for i in at]
+        for name in ("scale", "translate", "units", "axis_labels")
+    }
+    return {**result, **_orientation(layer, at)}
+
+
 def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]:
     """Return the layer arguments that put a prediction where its input lies."""
     letters = "TZYX" if plan.output_axes.startswith("T") else "ZYX"
@@ -415,11 +435,23 @@ def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]
     turn = _sub_block(np.asarray(layer.rotate), at)
     shear = _sub_block(shear_matrix(layer), at)
     result: dict[str, Any] = {
+        **_orientation(layer, at),
         "scale": scale,
         "translate": list(np.asarray(translate) + turn @ shear @ step),
         "units": units,
         "axis_labels": [letter.lower() for letter in letters],
     }
+    labels = [str(label) for label in layer.axis_labels]
+    if all(i >= 0 for i in at) and not labels[0].lstrip("-").isdigit():
+        result["axis_labels"] = [labels[i] for i in at]
+    return result
+
+
+def _orientation(layer: Any, at: list[int]) -> dict[str, Any]:
+    """Return rotation, shear and affine of some dimensions, where there are any."""
+    result: dict[str, Any] = {}
+    turn = _sub_block(np.asarray(layer.rotate), at)
+    shear = _sub_block(shear_matrix(layer), at)
     if not np.allclose(turn, np.eye(len(at))):
         result["rotate"] = turn
     if not np.allclose(shear, np.eye(len(at))):
@@ -427,9 +459,6 @@ def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]
     affine = np.asarray(layer.affine)
     if not np.allclose(affine, np.eye(layer.ndim + 1)):
         result["affine"] = _sub_block(affine, [*at, layer.ndim])
-    labels = [str(label) for label in layer.axis_labels]
-    if all(i >= 0 for i in at) and not labels[0].lstrip("-").isdigit():
-        result["axis_labels"] = [labels[i] for i in at]
     return result
 
 

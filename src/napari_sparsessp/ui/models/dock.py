@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +16,19 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QSplitter,
+    QStackedWidget,
     QWidget,
 )
 
 from napari_sparsessp.errors import OutputError, SparseSSPError
-from napari_sparsessp.models import manage
+from napari_sparsessp.models import gallery, manage
+from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.library import Entry, all_entries, card_of, user_folder
 from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.models.fetch_dialog import FetchDialog
+from napari_sparsessp.ui.models.gallery import GalleryView
+from napari_sparsessp.ui.models.get_dialog import GetDialog
 from napari_sparsessp.ui.models.import_dialog import ModelImporter
 from napari_sparsessp.ui.models.page import (
     ModelPage,
@@ -38,6 +43,7 @@ from napari_sparsessp.ui.widgets.basic import (
     NARROWEST,
     SHARES,
     Foot,
+    Segments,
     in_a_column,
     in_a_row,
 )
@@ -53,6 +59,22 @@ _WIDTH = 440
 """In pixels: names, networks and scores are read in full."""
 
 _FILE, _FOLDER = "One file (*.safetensors)", "Folder with a readable card (*)"
+_PACKAGE = "bioimage.io package for other programs (*.zip)"
+
+
+def export_to(
+    path: Path, out: Path, progress: TaskProgress, *, overwrite: bool
+) -> Path:
+    """Copy a model, or write a package where the name ends in .zip."""
+    if out.suffix != ".zip":
+        options: Any = {"overwrite": overwrite, "progress": progress}
+        return manage.export_model(path, out, **options)
+    from napari_sparsessp.io.samples import bundled_stack
+    from napari_sparsessp.models.bioimageio import export_bioimageio
+
+    return export_bioimageio(
+        path, out, bundled_stack(), overwrite=overwrite, progress=progress
+    )
 
 
 def verify(path: Path, progress: TaskProgress) -> "Verdict":
@@ -81,8 +103,14 @@ class ModelsFoot(Foot):
         self.set_status(f"{what[:1].upper()}{what[1:]}…" if what else "")
 
 
+_PAGES = (
+    ("yours", "Yours", "The models of this computer."),
+    ("gallery", "Gallery", "Published models that you can get with a click."),
+)
+
+
 class ModelsForm(QWidget):
-    """Search and table above the card of the chosen model."""
+    """Search and table above the card of the chosen model; beside them the gallery."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,6 +140,10 @@ class ModelsForm(QWidget):
         self.table = ModelsTable()
         self.page = ModelPage()
         self.foot = ModelsFoot()
+        self.pages = Segments(_PAGES, "Models")
+        self.gallery = GalleryView()
+        self.stack = QStackedWidget()
+        self.pages.chosen.connect(self.show_page)
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         self._upper = QWidget()
         self._arrange()
@@ -125,9 +157,26 @@ class ModelsForm(QWidget):
         self.splitter.setChildrenCollapsible(False)
         self.splitter.setHandleWidth(9)
         self.splitter.setSizes([330, 670])
-        self.splitter.setContentsMargins(9, 9, 9, 0)
-        in_a_column(self, self.splitter, self.foot, spacing=7).setStretch(0, 1)
+        for page in (self.splitter, self.gallery):
+            self.stack.addWidget(page)
+        body = QWidget()
+        column = in_a_column(body, self.pages, self.stack, spacing=7)
+        column.setContentsMargins(9, 9, 9, 0)
+        column.setStretch(1, 1)
+        in_a_column(self, body, self.foot, spacing=7).setStretch(0, 1)
         self.setMinimumWidth(NARROWEST)
+
+    def show_page(self, name: str) -> None:
+        """Show the models of this computer, or the gallery."""
+        self.pages.set_value(name)
+        if name == "gallery":
+            self.gallery.open()
+        self.stack.setCurrentIndex([key for key, *_ in _PAGES].index(name))
+
+    def to_search(self) -> None:
+        """Type into the search of the page that is shown."""
+        yours = self.stack.currentWidget() is self.splitter
+        (self.search if yours else self.gallery.search).setFocus()
 
     def sizeHint(self) -> QSize:
         """Ask for a width at which names, networks and scores are read in full."""
@@ -138,6 +187,24 @@ class ModelsForm(QWidget):
         shown, all_ = self.table.model().rowCount(), len(self.table.entries)
         number = f"{all_}" if shown == all_ else f"{shown} of {all_}"
         self.count.setText(f"{number} {'model' if all_ == 1 else 'models'}")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """All models of this computer, the trash, and the gallery with its states."""
+
+    entries: list[Entry]
+    deleted: list[manage.Deleted]
+    offered: tuple[gallery.Entry, ...]
+    states: dict[str, gallery.State]
+
+
+def list_all() -> Listed:
+    """List what the dock shows; reads files, and asks no server."""
+    entries, offered = all_entries(), gallery.read_gallery()
+    installed = gallery.installed_ids(entries)
+    states = {one.id: gallery.state_of(one, installed) for one in offered}
+    return Listed(entries, manage.deleted_models(), offered, states)
 
 
 class ModelsDock(Dock):
@@ -154,6 +221,7 @@ class ModelsDock(Dock):
         self._deleted: list[manage.Deleted] = []
         self.fill(ModelsForm())
         self.fetch_dialog: FetchDialog | None = None
+        self.get_dialog: GetDialog | None = None
         engine = InstalledEngine() if engine is None else engine
         self.importer = ModelImporter(engine, self)
         self._connect()
@@ -177,11 +245,13 @@ class ModelsDock(Dock):
             (page.rename_button.clicked, self.ask_name),
             (page.delete_button.clicked, self.delete),
             (page.folder_button.clicked, self.show_in_folder),
+            (form.gallery.get_asked, self.ask_get),
+            (form.gallery.use_asked, self.use_entry),
             (self.importer.imported, self._on_imported),
             (model_news().changed, self.refresh),
         ):
             asked.connect(slot)
-        self.add_shortcut("Ctrl+F", form.search.setFocus)
+        self.add_shortcut("Ctrl+F", form.to_search)
         self.add_shortcut("Ctrl+Z", self.undo_delete)
         self.add_shortcut("Esc", self.cancel)
 
@@ -191,14 +261,15 @@ class ModelsDock(Dock):
             self._listing.abandon()
             self._listing.deleteLater()
         self._listing = self.run_task(
-            lambda _progress: (all_entries(), manage.deleted_models()),
+            lambda _progress: list_all(),
             returned=self._on_listed,
             failed=self._on_list_failed,
         )
 
-    def _on_listed(self, listed: tuple[list[Entry], list[manage.Deleted]]) -> None:
+    def _on_listed(self, listed: "Listed") -> None:
         self._listing = None
-        entries, self._deleted = listed
+        entries, self._deleted = listed.entries, listed.deleted
+        self.form.gallery.show_entries(listed.offered, listed.states)
         choose, self._choose = self._choose, None
         table = self.form.table
         if tuple(entries) != table.entries or choose is not None:
@@ -239,7 +310,34 @@ class ModelsDock(Dock):
         if self._fetched is not None and self._fetched.path == path:
             self._fetched.forget()
             self._fetched = None
-        self._on_arrived(id_, user_folder() / f"{id_}.safetensors")
+        file, folder = user_folder() / f"{id_}.safetensors", user_folder() / id_
+        self._on_arrived(id_, folder if bundle_folder(folder) is not None else file)
+
+    def ask_get(self, entry: gallery.Entry) -> None:
+        """Open the dialog with the licence of a model of the gallery."""
+        if self.get_dialog is not None:
+            if self.get_dialog.entry is entry or self.get_dialog.busy:
+                self.get_dialog.raise_()
+                return
+            self.get_dialog.close()
+        self.get_dialog = GetDialog(entry, self)
+        self.get_dialog.installed.connect(self._on_got)
+        self.get_dialog.use_asked.connect(self.use_entry)
+        self.get_dialog.finished.connect(self._forget_get)
+        self.get_dialog.show()
+
+    def _forget_get(self, _result: int) -> None:
+        self.get_dialog = None
+        self.refresh()  # a part may have come
+
+    def _on_got(self, _entry: gallery.Entry, done: Any) -> None:
+        self._on_arrived(card_of(done.path).id, done.path)
+
+    def use_entry(self, entry: gallery.Entry) -> None:
+        """Choose a model that came from the gallery in the Predict dock."""
+        path = gallery.installed_ids().get(entry.id)
+        if path is not None:
+            self._use(card_of(path))
 
     def ask_fetch(self) -> None:
         """Open the dialog for addresses and DOIs."""
@@ -276,7 +374,7 @@ class ModelsDock(Dock):
         self.form.search.clear()
         text = f"{id_} is now among your models."
         with suppress(SparseSSPError):  # it would be listed as damaged
-            text += f" Licence: {card_of(path).licence}."
+            text += f" Licence: {card_of(path).licence.rstrip('.')}."
         self._announce(id_, text, path)
 
     def _start(
@@ -336,14 +434,16 @@ class ModelsDock(Dock):
 
     def use(self) -> None:
         """Choose the model in the Predict dock of this viewer."""
-        if (chosen := self._chosen()) is None:
-            return
+        if (chosen := self._chosen()) is not None:
+            self._use(chosen[1])
+
+    def _use(self, card: "ModelCard") -> None:
         dock = open_predict(self._viewer, beside=self)
         if dock.run_in_progress is not None:
             text = "A prediction is running; choose the model afterwards."
         else:
-            dock.shelf.offer(chosen[1].id)
-            text = f"Predict now uses {chosen[1].name}."
+            dock.shelf.offer(card.id)
+            text = f"Predict now uses {card.name}."
         self.form.foot.set_status(text)
 
     def check(self) -> None:
@@ -358,16 +458,19 @@ class ModelsDock(Dock):
             self.form.page.show_verdict(verdict)
 
     def export(self) -> None:
-        """Copy the model to a file or folder."""
+        """Copy the model to a file or folder, or write a bioimage.io package."""
         chosen = self._chosen()
-        place = None if chosen is None else choose_place(self, chosen[1].id)
+        place = None
+        if chosen is not None:
+            choose = choose_folder if chosen[1].members else choose_place
+            place = choose(self, chosen[1].id)
         if chosen is not None and place is not None:
             out, overwrite = place
             self._start(
-                "copying the model",
+                "exporting the model",
                 self._on_exported,
-                lambda progress: manage.export_model(
-                    chosen[0], out, overwrite=overwrite, progress=progress
+                lambda progress: export_to(
+                    chosen[0], out, progress, overwrite=overwrite
                 ),
             )
 
@@ -424,16 +527,26 @@ class ModelsDock(Dock):
             show_in_folder(entry.path)
 
 
+def choose_folder(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:
+    """Let the user choose where the folder of a bundle goes."""
+    chosen = QFileDialog.getExistingDirectory(parent, "Export the bundle into")
+    return (Path(chosen) / name, False) if chosen else None
+
+
 def choose_place(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:
     """Let the user choose where a copy goes, and whether that is replaced."""
+    kinds = f"{_FILE};;{_FOLDER};;{_PACKAGE}"
     path, kind = QFileDialog.getSaveFileName(
-        parent, "Export the model", f"{name}.safetensors", f"{_FILE};;{_FOLDER}"
+        parent, "Export the model", f"{name}.safetensors", kinds
     )
     if not path:
         return None
     chosen = Path(path)
     if kind == _FOLDER:
         return chosen.with_suffix(""), False
-    if chosen.suffix != ".safetensors":
-        return chosen.with_name(f"{chosen.name}.safetensors"), False
-    return chosen, chosen.is_file()  # the system's dialog has asked
+    ending = ".zip" if kind == _PACKAGE else ".safetensors"
+    if chosen.suffix == ending:
+        return chosen, chosen.is_file()  # the system's dialog has asked
+    # The dialog suggests the name of a file of ours whatever the kind.
+    stem = chosen.name.removesuffix(".safetensors")
+    return chosen.with_name(f"{stem}{ending}"), False

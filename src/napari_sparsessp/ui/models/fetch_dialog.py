@@ -8,8 +8,8 @@ from typing import Annotated
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_sparsessp.models.library import all_entries, card_of
-from napari_sparsessp.models.manage import Fetched, IdTaken, add_model, fetch_model
+from napari_sparsessp.models.library import IdTaken, all_entries, card_of
+from napari_sparsessp.models.manage import Fetched, add_model, fetch_model
 from napari_sparsessp.ui.models.import_form import model_id
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.widgets.basic import wrapped_label

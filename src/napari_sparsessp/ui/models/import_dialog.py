@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 
+from napari_sparsessp.models.bundle_file import bundle_folder
 from napari_sparsessp.models.manage import SUFFIXES
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.models.import_form import ImportForm
@@ -18,12 +19,15 @@ from napari_sparsessp.ui.widgets.basic import (
 )
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 
-FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
+FILTER = (
+    "Checkpoints and models (*.p *.pth *.pt *.ckpt *.index *.safetensors bundle.json);;"
+    "All files (*)"
+)
 _WIDTH = 560
 _HINT = (
     "Published weights of RepMode (model_best_….p), SparseSSP (best.pth), "
-    "pytorch_fnet (model.p) and VisCy (.ckpt) can be used here. Nothing in the file is "
-    "executed, and the file itself stays as it is."
+    "pytorch_fnet (model.p), VisCy (.ckpt) and GVTNets (….index) can be used here. "
+    "Nothing in the file is executed, and the file itself stays as it is."
 )
 
 
@@ -48,7 +52,8 @@ def dragged_checkpoint(mime: Any) -> str | None:
     if mime is None or not mime.hasUrls() or len(mime.urls()) != 1:
         return None
     path = mime.urls()[0].toLocalFile()
-    return path if Path(path).suffix.lower() in SUFFIXES else None
+    known = Path(path).suffix.lower() in (*SUFFIXES, ".index")
+    return path if known or bundle_folder(Path(path)) is not None else None
 
 
 class ImportState(Enum):

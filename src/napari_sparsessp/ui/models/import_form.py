@@ -10,7 +10,11 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QWidget
 
 from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row, wrapped_label
-from napari_sparsessp.ui.widgets.card_text import count_text, structure_names
+from napari_sparsessp.ui.widgets.card_text import (
+    count_text,
+    structure_names,
+    title_of,
+)
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import (
     TOPOLOGIES,
@@ -332,7 +336,7 @@ class CheckpointPanel(QFrame):
             if contents.ratio is not None:
                 facts.append(ratios_text((contents.ratio,)))
         else:
-            self.headline.setText(f"A model of this plugin: {contents.name}")
+            self.headline.setText(f"A model of this plugin: {title_of(contents)}")
             facts.append(ratios_text(contents.ratios))
         self.facts.setText(" · ".join(facts))
         names = structure_names(contents.structures or ())

@@ -1,5 +1,6 @@
 """The card of a model: a page of the Models dock, and a window for other docks."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from napari_sparsessp.ui.widgets.basic import (
     link_button,
     wrapped_label,
 )
-from napari_sparsessp.ui.widgets.card_text import card_rows, count_text
+from napari_sparsessp.ui.widgets.card_text import card_rows, count_text, title_of
 from napari_sparsessp.ui.widgets.charts import QualityTable
 from napari_sparsessp.ui.widgets.style import Dress, breakable
 
@@ -52,6 +53,7 @@ _SOURCE_WORDS = {
 def button_row(*buttons: QPushButton) -> QWidget:
     """Put buttons beside each other; what has no room goes on in the next line."""
     row = QWidget()
+    row.setProperty("role", "clear")
     flow = QFlowLayout(row)
     flow.setContentsMargins(0, 0, 0, 0)
     flow.setHorizontalSpacing(6)
@@ -88,8 +90,9 @@ def quality_tables(card: ModelCard) -> list[QWidget]:
     return tables
 
 
-def _rows_of(card: ModelCard) -> list[tuple[str, str]]:
-    rows = [(title, _plain(text)) for title, text in card_rows(card)]
+def _rows_of(card: ModelCard, sizes: Sequence[int] = ()) -> list[tuple[str, str]]:
+    texts = [megabytes(size).replace(" ", "\u00a0") for size in sizes]
+    rows = [(title, _plain(text)) for title, text in card_rows(card, texts)]
     if count := len(card.training_images):
         seen = (
             f"{count} {'stack' if count == 1 else 'stacks'} of real cells, recognised"
@@ -141,7 +144,7 @@ class ModelInfo(QDialog):
         area.end()
         foot = in_a_row(self.folder_button, close_button, stretched=0)
         foot.insertStretch(1, 1)
-        title = wrapped_label("title", card.name)
+        title = wrapped_label("title", title_of(card))
         version = version_text(card) or "imported"
         below = wrapped_label("muted", f"{card.id} · {version}")
         column = in_a_column(self, title, below, area, foot, spacing=6)
@@ -202,7 +205,8 @@ class ModelPage(StepColumn):
         card = None if entry is None else entry.card
         for part in (*self.buttons, self.below, self.folder_button):
             part.setVisible(entry is not None)
-        self.title.setText("No model fits the search" if entry is None else entry.name)
+        name = "No model fits the search" if entry is None else entry.name
+        self.title.setText(name if card is None else title_of(card))
         while self.panels:
             panel = self.panels.pop()
             self.column.removeWidget(panel)
@@ -224,7 +228,8 @@ class ModelPage(StepColumn):
         # short parts do not break
         parts = [p.replace(" ", "\u00a0") if len(p) < 21 else p for p in parts if p]
         self.below.setText(" · ".join(parts))
-        rows = [row for row in _rows_of(card) if row[0] != "Came from"]
+        rows = _rows_of(card, entry.sizes)
+        rows = [row for row in rows if row[0] != "Came from"]
         rows += [("Came from", _origin_text(entry, card)), ("File", str(entry.path))]
         self.panels = [*quality_tables(card), card_table(rows)]
         for panel in self.panels:

@@ -17,6 +17,7 @@ class ModelShelf(QObject):
 
     changed = Signal()  # another model is chosen, or the chosen one is gone
     failed = Signal(object)  # why the models cannot be listed
+    gallery_asked = Signal()
 
     def __init__(self, engine: Any, picker: TopologyPicker, owner: QWidget) -> None:
         super().__init__(owner)
@@ -27,6 +28,7 @@ class ModelShelf(QObject):
         self.info: ModelInfo | None = None
         picker.changed.connect(self.changed)
         picker.import_asked.connect(self.importer.ask)
+        picker.gallery_asked.connect(self.gallery_asked)
         picker.info_asked.connect(self.show_info)
         self.importer.imported.connect(self._on_imported)
         model_news().changed.connect(self._on_news)

@@ -10,7 +10,11 @@ from qtpy.QtGui import QKeyEvent
 from napari_sparsessp.models.card import origin_word
 from napari_sparsessp.models.library import Entry
 from napari_sparsessp.ui.widgets.basic import Mark
-from napari_sparsessp.ui.widgets.card_text import TOPOLOGIES, structure_names
+from napari_sparsessp.ui.widgets.card_text import (
+    TOPOLOGIES,
+    structure_names,
+    title_of,
+)
 from napari_sparsessp.ui.widgets.table import ROW, Column, RowsModel, RowsOrder
 from napari_sparsessp.ui.widgets.table_view import RowsView
 
@@ -22,16 +26,20 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
+def _name(entry: Entry) -> str:
+    return entry.name if entry.card is None else title_of(entry.card)
+
+
 def _name_tip(entry: Entry) -> str:
     if entry.card is None:
         return entry.problem
     default = "\nThe default: what is used where no model is chosen."
-    return f"{entry.name}\n{entry.card.id}{default * entry.is_default}"
+    return f"{_name(entry)}\n{entry.card.id}{default * entry.is_default}"
 
 
 def _spoken_name(entry: Entry) -> str:
     extra = "damaged" if entry.problem else "default" * entry.is_default
-    return f"{entry.name}, {extra}" if extra else entry.name
+    return f"{_name(entry)}, {extra}" if extra else _name(entry)
 
 
 def _structures(entry: Entry) -> str:
@@ -58,7 +66,7 @@ COLUMNS = (
     Column(
         "name",
         "Model",
-        lambda entry: entry.name,
+        _name,
         "What people call it. The star marks the default.",
         cell_tip=_name_tip,
         accessible=_spoken_name,
@@ -119,6 +127,7 @@ def search_texts(entry: Entry) -> Iterable[str]:
         texts += [card.id, structure_names(card.structures), *card.structures]
         texts += [entry.origin, card.modality, card.citation, card.topology]
         texts.append(card.licence)
+        texts += [member.name for member in card.members]
     return texts
 
 

@@ -90,6 +90,7 @@ class PlanDock(Dock):
         form.result.csv_asked.connect(self.save_table)
         form.result.page_asked.connect(self.save_page)
         self.shelf.changed.connect(self._on_model)
+        self.shelf.gallery_asked.connect(self.open_gallery)
         self._files.opened.connect(self._on_opened)
         form.ratios.changed.connect(self.settle)
         form.structures.choice_changed.connect(self.settle)

@@ -48,6 +48,13 @@ from napari_sparsessp.ui.predict.session import (
 )
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
+from napari_sparsessp.ui.widgets.optics import (
+    Look,
+    look_at,
+    offers_phase,
+    options_of,
+    remember,
+)
 from napari_sparsessp.ui.widgets.sampling import PlaneCursor
 from napari_sparsessp.ui.widgets.stack_input import InputWatch
 
@@ -109,7 +116,9 @@ class PredictDock(Dock):
 
     def _connect(self) -> None:
         form, foot = self.form, self.form.foot
-        for chosen in (form.sampling, form.device, form.options, self._watch):
+        form.phase.look = self._look
+        panels = form.sampling, form.phase, form.device, form.options
+        for chosen in (*panels, self._watch):
             chosen.changed.connect(self.settle)
         form.structures.choice_changed.connect(self.settle)
         opening = self._samples, self._files
@@ -129,6 +138,7 @@ class PredictDock(Dock):
         foot.resume_asked.connect(self.resume)
         foot.cancel_asked.connect(self.cancel)
         self.shelf.changed.connect(self._on_model)
+        self.shelf.gallery_asked.connect(self.open_gallery)
         self.session.ended.connect(self._on_ended)
         self._recorded.found.connect(self._on_recorded)
         self.preloader.measured.connect(self._on_measured)
@@ -242,6 +252,7 @@ class PredictDock(Dock):
         form.sampling.set_ratio(request.ratio)
         if request.voxel_size is not None:
             form.input.type_voxel_size(request.voxel_size)
+        form.phase.choose(options_of(request))
         form.options.rows.update(
             fast=request.overlap is not None,
             tta=request.tta,
@@ -286,6 +297,8 @@ class PredictDock(Dock):
         preview = self._preview(state)
         form.input.show_reading(preview.reading, guess=state.leading is None)
         form.sampling.set_stack(is_dense(state, preview))
+        offered = offers_phase(state.card, preview.reading, state.channel)
+        form.phase.offer(offered, preview.layer)
         if form.state() != state:  # it corrected itself
             state = form.state()
             preview = self._preview(state)
@@ -303,6 +316,15 @@ class PredictDock(Dock):
         layout, self._layout = self._layout, ""
         if layout and self.layers.layers():
             self.view.show_in_place(layout)
+
+    def _look(self) -> Look:
+        """Return what is on screen of the stack, for a look at its phase."""
+        layer, state = self.preview.layer, self.form.state()
+        if layer is None:
+            raise InputError("choose a stack first")
+        size = state.voxel_size
+        how = {"leading": state.leading, "voxel_size": size}
+        return look_at(self._viewer, layer, state.channel, **how)
 
     def _preview(self, state: FormState) -> PredictionPreview:
         return preview_prediction(self._viewer, self._engine, state, self.preview)
@@ -425,6 +447,8 @@ class PredictDock(Dock):
         except InputError as error:
             self.show_error(error)
             return
+        if run.state.optics is not None:
+            remember(run.state.optics)
         self.form.structures.clear_scores()
         self.view.focus(ready.layer, alone=True)
         self._start(run, part)

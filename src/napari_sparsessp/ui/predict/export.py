@@ -1,7 +1,7 @@
 """Take a prediction out of the viewer: as a command, as a request, as saved layers."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,12 @@ from napari_sparsessp.ui.layers.metadata import (
     role_of,
     truth_of,
 )
-from napari_sparsessp.ui.layers.reading import LeadingAxis, read_layer
+from napari_sparsessp.ui.layers.reading import (
+    LayerReading,
+    LeadingAxis,
+    are_turned,
+    read_layer,
+)
 from napari_sparsessp.ui.layers.saving import records_of, with_ending
 from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
@@ -111,13 +116,13 @@ def snapshot_of(viewer: Any, layers: Iterable[Any]) -> PredictionSnapshot:
         str(one.metadata[KEY]["structure"]): layer_with_key(viewer, truth_of(one))
         for one in layers
     }
-    volume = read_layer(source).volume
-    if ("C" in volume.axes) != (request.channel is not None):
+    light = read_layer(source)
+    if ("C" in light.volume.axes) != (request.channel is not None):
         # read as the run did: a channel was chosen where there were any
         leading: LeadingAxis = "T" if request.channel is None else "C"
-        volume = read_layer(source, leading=leading).volume
+        light = read_layer(source, leading=leading)
     return PredictionSnapshot(
-        request, LayerSnapshot.of(source, volume), _snapshots(truths)
+        request, LayerSnapshot.of(source, light.volume), _snapshots(truths, light)
     )
 
 
@@ -132,15 +137,23 @@ def snapshot_of_preview(
         raise InputError(preview.waiting or "nothing is chosen yet")
     source = LayerSnapshot.of(ready.layer, ready.reading.volume)
     truths = {id_: layer_with_key(viewer, state.truths[id_]) for id_ in preview.truth}
-    return PredictionSnapshot(ready.plan.request, source, _snapshots(truths))
+    return PredictionSnapshot(
+        ready.plan.request, source, _snapshots(truths, ready.reading)
+    )
 
 
-def _snapshots(layers: Mapping[str, Any]) -> dict[str, LayerSnapshot]:
-    return {
-        id_: LayerSnapshot.of(layer, read_layer(layer).volume)
-        for id_, layer in layers.items()
-        if layer is not None
-    }
+def _snapshots(
+    layers: Mapping[str, Any], light: LayerReading
+) -> dict[str, LayerSnapshot]:
+    snapshots = {}
+    for id_, layer in layers.items():
+        if layer is not None:
+            reading = read_layer(layer)
+            snapshot = LayerSnapshot.of(layer, reading.volume)
+            if are_turned(reading, light):  # of which its file knows nothing
+                snapshot = replace(snapshot, place=None)
+            snapshots[id_] = snapshot
+    return snapshots
 
 
 def reproducible_request(

@@ -48,6 +48,7 @@ from napari_sparsessp.ui.widgets.card_text import (
 from napari_sparsessp.ui.widgets.device import DeviceBox
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
+from napari_sparsessp.ui.widgets.optics import PhasePanel
 from napari_sparsessp.ui.widgets.sampling import SamplingPanel
 from napari_sparsessp.ui.widgets.stack_input import InputPanel, expectations
 from napari_sparsessp.ui.widgets.structures import StructureModel, StructureTable
@@ -372,13 +373,14 @@ class PredictForm(StepForm):
         self.structure_step = Step("predict <b>these structures</b>")
         self.topology_step = Step("model")
         self.device_step = Step("on", last=True)
+        self.phase = PhasePanel()
         self.stack_step.title_row.addWidget(self.input.edit_button)
         self.structure_step.title_row.addWidget(self.all_button)
         self.structure_step.title_row.addWidget(self.none_button)
         self.device_step.title_row.addWidget(self.device, 12)
         self.device_step.title_row.addWidget(self.options.more_button)
-        steps = [
-            (self.stack_step, [self.input]),
+        steps: list[tuple[Step, list[QWidget]]] = [
+            (self.stack_step, [self.input, self.phase]),
             (self.sampling_step, [self.sampling]),
             (self.structure_step, [self.table, self.measured_note]),
             (self.topology_step, [self.topology]),
@@ -417,6 +419,7 @@ class PredictForm(StepForm):
             mask_invalid=options.mask_invalid,
             uncertainty=options.uncertainty,
             memory_limit=options.memory_limit,
+            optics=self.phase.chosen(),
         )
 
     def show_model(self) -> None:
@@ -431,7 +434,7 @@ class PredictForm(StepForm):
     def set_locked(self, locked: bool) -> None:
         """Lock the form while a prediction runs; eyes and truths stay free."""
         links = self.input.edit_button, self.all_button, self.none_button
-        panels = self.input, self.sampling, self.topology, self.device
+        panels = self.input, self.phase, self.sampling, self.topology, self.device
         for widget in (*links, *panels, self.options.body):
             widget.setEnabled(not locked)
         self.structures.set_locked(locked)
@@ -446,7 +449,10 @@ class PredictForm(StepForm):
         rows = []
         if reading is not None:
             known = None if view is None else view.ratio
-            rows = expectations(state.card, reading, state.channel, known)
+            made = state.optics is not None
+            rows = expectations(
+                state.card, reading, state.channel, known, makes_phase=made
+            )
         self.input.show_expectations(rows)
         others = [name for _, name in self.structures.layers]
         self.topology.show_fit(reading, state.channel, others)

@@ -14,12 +14,13 @@ from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.layers.contrast import ContrastEstimate
-from napari_sparsessp.ui.layers.metadata import KEY, run_of
+from napari_sparsessp.ui.layers.metadata import KEY, phase_key, run_of
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_layer
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import Precision
 from napari_sparsessp.ui.tasks import readable_error
-from napari_sparsessp.ui.widgets.card_text import is_pass_each
+from napari_sparsessp.ui.widgets.card_text import is_pass_each, pass_count
+from napari_sparsessp.ui.widgets.optics import OpticsOptions
 from napari_sparsessp.ui.widgets.style import duration_text
 from napari_sparsessp.volume import Volume
 
@@ -55,6 +56,7 @@ class FormState:
     mask_invalid: bool = False
     uncertainty: bool = False
     memory_limit: int | None = None
+    optics: OpticsOptions | None = None  # of the phase that is made first
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,8 @@ def preview_prediction(
     if "C" in reading.volume.axes and state.channel is None:
         waiting = "Choose the channel with the transmitted light."
         return replace(preview, waiting=waiting)
+    if state.optics is not None and (missing := state.optics.missing()):
+        return replace(preview, waiting=missing)
     if not state.structures:
         return replace(preview, waiting="Tick at least one structure.")
     try:
@@ -176,12 +180,13 @@ def is_made_as(layer: Any, state: FormState, ratio: float | None) -> bool:
     if ratio and run.ratio and abs(run.ratio / ratio - 1) > _SAME_RATIO:
         return False
     # a file of the command line names its channel in words of its own
-    return "request" not in layer.metadata[KEY] or run[3:] == (
-        state.channel,
-        state.simulate,
-        state.voxel_size,
-        state.tta,
-        state.overlap,
+    return "request" not in layer.metadata[KEY] or run == run._replace(
+        channel=state.channel,
+        simulated=state.simulate,
+        voxel_size=state.voxel_size,
+        tta=state.tta,
+        overlap=state.overlap,
+        phase=phase_key(phase_fields(state.optics)),
     )
 
 
@@ -246,10 +251,16 @@ def _request(
             mask_invalid=state.mask_invalid,
             uncertainty=state.uncertainty,
             memory_limit=state.memory_limit,
+            **phase_fields(state.optics),
         )
     except ValidationError as error:
         where, why = invalid_field(error)
         raise InputError(f"{where} cannot be used: {why}") from error
+
+
+def phase_fields(optics: OpticsOptions | None) -> dict[str, Any]:
+    """Return the fields of a request that make phase first; {} for none."""
+    return {} if optics is None else {"reconstruct": "phase", **vars(optics)}
 
 
 def _truth_volume(layer: Any, light: LayerReading) -> Volume:
@@ -274,6 +285,7 @@ _CHANGES = {
     "leading": "the stack's first axis means something else now",
     "channel": "another channel is chosen",
     "voxel_size": "the voxel size has changed",
+    "optics": "the step to phase has changed",
     **dict.fromkeys(("ratio", "simulate"), "the sampling has changed"),
     "structures": "other structures are ticked",
     "truths": "the truth layers have changed",
@@ -343,13 +355,7 @@ def evaluations(plan: "Plan") -> int:
 
 def work_of(plan: "Plan") -> float:
     """Million voxels that go through the network, margins of tiles included."""
-    read = sum(
-        (tile.z[1] - tile.z[0])
-        * (tile.read_y[1] - tile.read_y[0])
-        * (tile.read_x[1] - tile.read_x[0])
-        for tile in plan.tiles
-    )
-    return read * len(plan.times or (0,)) * plan.passes * evaluations(plan) / 1e6
+    return plan.voxels * evaluations(plan) / 1e6
 
 
 class SpeedEstimate:
@@ -375,8 +381,8 @@ class SpeedEstimate:
         """Estimate seconds, roughly for another `card`; None where nothing is known."""
         rate, work = self._rate(card or plan.card, plan.request.device), work_of(plan)
         if card is not None and card.id != plan.card.id:
-            passes = len(plan.structures) if is_pass_each(card) else 1
-            work = work / plan.passes * passes
+            now, then = (pass_count(one, plan.structures) for one in (plan.card, card))
+            work = work / now * then
         return None if rate is None else rate * work
 
     def _rate(self, card: "ModelCard", device: str) -> float | None:
@@ -404,7 +410,10 @@ def work_text(plan: "Plan", seconds: float | None = None) -> str:
     depth, height, width = plan.output_shape[-3:]
     times = plan.output_shape[0] if plan.output_axes.startswith("T") else 1
     count = len(plan.structures)
+    networks = len(plan.members)
     passes = f" in {count} passes" if count > 1 and is_pass_each(plan.card) else ""
+    if networks:
+        passes = f" by {networks} networks" if networks > 1 else ""
     at = f" at {times} times" if times > 1 else ""
     slower = evaluations(plan)
     cost = f" · {slower}× slower" if slower > 1 else ""

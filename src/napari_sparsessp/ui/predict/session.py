@@ -12,6 +12,7 @@ from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.engine import (
     Finished,
+    Looking,
     PartDone,
     PredictionCancelled,
     Started,
@@ -173,6 +174,9 @@ class PredictionSession(QObject):
             device = event.device.replace("cpu", "the CPU")
             self._form.foot.set_status(f"Predicting on {device} in {event.precision}…")
             self._mark_doubts(event.warnings)
+        elif isinstance(event, Looking):
+            part = f"{event.done} of {event.total}"
+            self._form.foot.set_status(f"Looking at the whole stack: tile {part}…")
 
     def _on_tile(self, event: TileDone) -> None:
         if self.run is not None:

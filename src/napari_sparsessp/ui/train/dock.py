@@ -59,7 +59,7 @@ class TrainDock(Dock):
         self.session = TrainSession(self._engine, self.form, self)
         self._files = FileOpening(napari_viewer, self)
         self._connect()
-        self.form.model.offer(self._engine.cards())
+        self._offer_models()
         self._offer_layers()
         self._offer_unfinished()
         self.refresh()
@@ -90,8 +90,13 @@ class TrainDock(Dock):
     def _open_sample(self) -> None:
         self._viewer.open_sample("napari-sparsessp", DENSE)
 
+    def _offer_models(self) -> None:
+        """Offer single networks: a bundle cannot be trained further."""
+        single = [card for card in self._engine.cards() if not card.members]
+        self.form.model.offer(single)
+
     def _on_news(self, _id: str) -> None:
-        self.form.model.offer(self._engine.cards())
+        self._offer_models()
         self.settle()
 
     def _on_changed(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.widgets.numbers import local, write_number
 
@@ -56,9 +57,32 @@ def is_pass_each(card: "ModelCard") -> bool:
     return repeated(card) == "network" and len(card.structures) > 1
 
 
+def pass_count(card: "ModelCard", structures: Sequence[str]) -> int:
+    """Count the passes through whole networks that these structures take."""
+    if card.members:
+        first = [
+            next(one.id for one in card.members if name in one.structures)
+            for name in structures
+            if name in card.structures
+        ]
+        return len(set(first)) or 1
+    return len(structures) if is_pass_each(card) else 1
+
+
+def title_of(card: "ModelCard") -> str:
+    """Write a model's name, and of how many models a bundle is."""
+    count = len(card.members)
+    return f"{card.name} · bundle of {count}" if count else card.name
+
+
 def cost_words(card: "ModelCard") -> str:
     """Say what more structures cost; "" where there is only one."""
-    many = len(card.structures)
+    many, networks = len(card.structures), len(card.members)
+    if networks > 1:
+        return (
+            f"Its {networks} networks run one after the other and are in memory one at "
+            "a time. Untick the structures that you do not need."
+        )
     if many < 2:
         return ""
     return {
@@ -94,8 +118,11 @@ def structure_names(ids: Sequence[str]) -> str:
     return ", ".join(structure_or_custom(id_).label for id_ in ids)
 
 
-def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
-    """Return title and plain text of all that a user may want to know of a model."""
+def card_rows(card: "ModelCard", sizes: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return title and plain text of all that a user may want to know of a model.
+
+    `sizes` are those of a bundle's members, where they are known.
+    """
     many = len(card.structures)
     size = "\u2009×\u2009".join(f"{value:g}" for value in card.voxel_size)
     label, what = TOPOLOGIES[card.topology]
@@ -103,7 +130,8 @@ def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
     title = f"{many} structures" if many > 1 else "Structure"
     rows = [
         (title, structure_names(card.structures)),
-        ("Made for", f"{card.modality}, {ratios_text(card.ratios)}"),
+        ("Members", "\n".join(_member_lines(card, sizes))),
+        ("Made for", f"{made_for(card) or card.modality}, {ratios_text(card.ratios)}"),
         ("Gives", "one plane for a whole stack: a projection over z" if flat else ""),
         ("Voxel grid", f"{size} µm (z, y, x)"),
         ("Normalisation", card.normalisation),
@@ -119,7 +147,25 @@ def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
     return [(title, text) for title, text in rows if text]
 
 
+def _member_lines(card: "ModelCard", sizes: Sequence[str]) -> list[str]:
+    """Describe each member of a bundle in a line; what all share stands elsewhere."""
+    alike = len({one.licence for one in card.members}) == 1
+    lines = []
+    for number, one in enumerate(card.members):
+        names = structure_names(one.structures)
+        parts = [
+            one.name if names.lower() in one.name.lower() else f"{names}: {one.name}",
+            one.modality if len(card.modalities) > 1 else "",
+            sizes[number] if sizes else "",
+            "" if alike and one.licence == card.licence else one.licence,
+        ]
+        lines.append(" · ".join(filter(None, parts)))
+    return lines
+
+
 def _network(card: "ModelCard") -> str:
+    if card.members:
+        return f"A network of its own in each of the {len(card.members)} members."
     gap = _MAPPING[card.mapping]
     if max(card.ratios) < 1.05:
         gap = "made for stacks without gaps"

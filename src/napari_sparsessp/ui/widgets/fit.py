@@ -25,11 +25,12 @@ class Fit:
 
 def contrast_named(reading: LayerReading, channel: int | None = None) -> str:
     """Return the contrast that the name of a layer or its channel says, or ""."""
-    from napari_sparsessp.prediction.domain_shift import light_named
+    from napari_sparsessp.prediction.modality import light_named
 
     names = reading.volume.channel_names
     chosen = names[channel] if names and channel is not None else ""
-    return light_named(chosen) or light_named(channel_part(reading.volume.name))
+    named = channel_part(reading.volume.name)
+    return light_named(chosen) or light_named(named)
 
 
 def fit_of(
@@ -39,11 +40,14 @@ def fit_of(
     others: Sequence[str] = (),
 ) -> Fit:
     """Judge a model by a stack and the names of the other layers, its likely truths."""
+    from napari_sparsessp.prediction.modality import is_same_light
+
     points, why = 0, []
     light = contrast_named(reading, channel)
     if light:
-        points += 2 if light == card.modality else -2
-        why += [light] if light == card.modality else []
+        alike = is_same_light(light, card.modalities)
+        points += 2 if alike else -2
+        why += [light] if alike else []
     names = [channel_part(name) for name in others]
     shown = [id_ for id_ in card.structures if match_channel(id_, names) is not None]
     if shown:

@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter
 from qtpy.QtSvg import QSvgRenderer
 from qtpy.QtWidgets import QAbstractButton, QButtonGroup, QPushButton, QWidget
 
+from napari_sparsessp.models.card import made_for
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     in_a_column,
@@ -23,6 +24,7 @@ from napari_sparsessp.ui.widgets.card_text import (
     is_pass_each,
     r2_text,
     ratios_text,
+    title_of,
 )
 from napari_sparsessp.ui.widgets.fit import Fit, fit_of
 from napari_sparsessp.ui.widgets.style import (
@@ -145,7 +147,7 @@ class TopologyButton(QAbstractButton):
         row.moveTop(row.bottom())
 
 
-IMPORT = "\0import"  # data of the last entry; no id can look like it
+IMPORT, GALLERY = "\0import", "\0gallery"  # of the last entries; no id looks so
 
 
 class TopologyPicker(QWidget):
@@ -153,6 +155,7 @@ class TopologyPicker(QWidget):
 
     changed = Signal()
     import_asked = Signal()
+    gallery_asked = Signal()
     info_asked = Signal()
 
     def __init__(self) -> None:
@@ -254,6 +257,12 @@ class TopologyPicker(QWidget):
             box.setItemData(box.count() - 1, _tip(one), tip)
         box.view().setMinimumWidth(box.view().sizeHintForColumn(0) + 8)
         box.insertSeparator(box.count())
+        box.addItem("Get a published model…", GALLERY)
+        box.setItemData(
+            box.count() - 1,
+            "Show the gallery: networks that others trained on real cells.",
+            tip,
+        )
         box.addItem("Import a checkpoint…", IMPORT)
         box.setItemData(
             box.count() - 1,
@@ -305,6 +314,7 @@ class TopologyPicker(QWidget):
         lines = [f"{best.name} fits better: {fit.why}."]
         if fit.points <= max(own.points, 0):
             lines = []
+        lines += [f"Made for {purpose}."] if (purpose := made_for(card)) else []
         lines += [cost_words(card)] if is_pass_each(card) else []
         if card.limits:  # of the first limit the part that says something by itself
             head = card.limits[0].split(":")[0]
@@ -322,9 +332,9 @@ class TopologyPicker(QWidget):
 
     def _on_model(self, _index: int) -> None:
         key = self.model_box.currentData()
-        if key == IMPORT:  # an action, not a choice
+        if key in (IMPORT, GALLERY):  # an action, not a choice
             self._choose(self._chosen)
-            self.import_asked.emit()
+            (self.import_asked if key == IMPORT else self.gallery_asked).emit()
         elif key != self.model_id():
             self.set_card(next(card for card in self._cards if card.id == key))
             self.changed.emit()
@@ -349,6 +359,8 @@ def _prospect_tip(
 
 def _title(card: "ModelCard") -> str:
     """Return name and version; an imported model has no version."""
+    if card.members:
+        return title_of(card)
     if card.version == "imported":
         return f"{card.name} (imported)"
     return f"{card.name} {card.version}".strip()

@@ -17,6 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.models.card import is_foreign
+from napari_sparsessp.prediction.modality import is_same_light
+from napari_sparsessp.prediction.sampling import FOREIGN_TOLERANCE
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.widgets.basic import (
@@ -77,6 +80,8 @@ def expectations(
     reading: "LayerReading",
     channel: int | None = None,
     ratio: float | None = None,
+    *,
+    makes_phase: bool = False,
 ) -> list[Expectation]:
     """Compare a layer with a model's card: voxel size, planes, channels."""
     found, mark, advice = _voxel_size(card, reading)
@@ -84,7 +89,7 @@ def expectations(
     return [
         Expectation("Voxel size", found, expected, mark, advice),
         Expectation("Planes", *_planes(card, reading, ratio)),
-        Expectation("Channel", *_channels(card, reading, channel)),
+        Expectation("Channel", *_channels(card, reading, channel, makes_phase)),
     ]
 
 
@@ -112,9 +117,9 @@ def _voxel_size(
         return found, Mark.GOOD, ""
     pixels = zip(volume.pixel_size, card.voxel_size[1:], strict=True)
     factors = [have / want for have, want in pixels]
-    mark = Mark.GOOD
+    mark, far = Mark.GOOD, FOREIGN_TOLERANCE if is_foreign(card) else _FAR
     advice = "y and x are resampled to the model's pixels; nothing for you to do."
-    if max(factors) > _FAR or min(factors) < 1 / _FAR:
+    if max(factors) > far or min(factors) < 1 / far:
         mark = Mark.WARN
         advice = (
             "The pixels are much larger or smaller than those the model learnt from: "
@@ -160,18 +165,23 @@ def _planes(
 
 
 def _channels(
-    card: "ModelCard | None", reading: "LayerReading", channel: int | None
+    card: "ModelCard | None",
+    reading: "LayerReading",
+    channel: int | None,
+    makes_phase: bool,
 ) -> tuple[str, str, Mark, str]:
     count = reading.volume.sizes.get("C", 1)
     expected = "1" if card is None else card.modality
     if count > 1 and channel is None:
         return str(count), expected, Mark.BAD, "Choose the channel above."
-    light, names = contrast_named(reading, channel), reading.volume.channel_names
-    found = light or "1"
+    light = contrast_named(reading, channel)
+    names, found = reading.volume.channel_names, light or "1"
     if count > 1:
         found = f"{names[channel or 0] if names else f'number {channel}'} of {count}"
-    if card is None or light == card.modality:
+    if card is None or is_same_light(light, card.modalities):
         return found, expected, Mark.GOOD, "The contrast that the model learned from."
+    if makes_phase:
+        return found, expected, Mark.GOOD, "Phase is made from it first."
     if light:
         advice = (
             f"By its name this is {light}, and the model learned from {expected}: "

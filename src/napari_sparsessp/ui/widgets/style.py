@@ -104,10 +104,13 @@ QLabel[role="headline"] { font-size: 11pt; color: %(text)s; }
 QLabel[role="muted"] { color: %(muted)s; }
 QLabel[role="small"] { color: %(muted)s; font-size: 8.5pt; }
 QLabel[role="body"] { font-size: 10pt; color: %(text)s; }
+QLabel[role="chip"] { font-size: 9pt; color: %(text)s; }
 QLabel[role="strong"] { font-weight: 600; }
 QFrame[role="panel"] { background: %(panel)s; border-radius: 5px; }
 QFrame[role="panel"] QWidget { background: transparent; font-size: 9pt; }
 QFrame[role="panel"] QLineEdit { background: %(field)s; }
+QFrame[role="card"] { background: %(panel)s; border-radius: 5px; }
+QWidget[role="clear"] { background: transparent; }
 QFrame[role="error"] { background: %(bad_back)s; border-radius: 5px;
     border-left: 3px solid %(bad)s; }
 QFrame[role="error"] QLabel { color: %(text)s; }
