@@ -417,9 +417,9 @@ def tile_notes(
         and not (y >= shape[1] and x >= shape[2])
     ):
         notes.append(
-            f"{card.id} looks at the whole image, so tiles of {y}×{x} pixels change "
-            "its numbers a little everywhere; give more memory, or no --tile, for "
-            "those of the whole"
+            f"{card.id} looks at the whole image: in tiles of {y}×{x} pixels its "
+            "numbers change everywhere, and may change as much as they vary "
+            "(docs/models.md); give more memory, or no --tile, for those of the whole"
         )
     if request.tile is None:
         return notes

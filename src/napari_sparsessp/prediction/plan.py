@@ -212,7 +212,7 @@ def _plan_one(
     work = replace(work, output_bytes=work.output_bytes + beside)
     work = _on_device(work, request, stored)
     layout, memory = _cut(card, request, work, tile_size)
-    notes = [*sampling.warnings, *made, *_notes(card, model_shape[0])]
+    notes = [*sampling.warnings, *made, *_notes(card, model_shape[0], bool(checked))]
     return Plan(
         request=request,
         card=card,
@@ -360,13 +360,12 @@ def _grids(
     return shape, Grid((depth, *size), (step, *pixel), (z, top, left))
 
 
-def _notes(card: ModelCard, depth: int) -> Iterator[str]:
+def _notes(card: ModelCard, depth: int, scored: bool) -> Iterator[str]:
     """Warn of units, and of a depth that projections were not learned from."""
-    if card.units == "iqr":
+    if scored and card.units == "iqr":
         yield (
-            f"{card.id} predicts interquartile ranges above the median of a stain, not "
-            "z-scores; a truth's own median and range bring it to the truth's units "
-            "before it is scored"
+            f"{card.id} predicts interquartile ranges above the median: each truth's "
+            "own median and range bring that to its units before it is scored"
         )
     window = card.patch[0]
     if card.z_projection != "none" and depth != window:

@@ -179,14 +179,14 @@ def lateral_cuts(
     else:
         width = math.ceil(whole / count / stride) * stride
         firsts, owned = list(range(0, whole, width)), []
-    cuts = []
+    cuts, padded = [], padding.span(length, padding.multiple)
     for number, first in enumerate(firsts):
         output = source = first, min(first + width, whole)
         if resize is not None and output[0] < output[1]:
             source = resize.source(axis, output, length)
         own = owned[number] if owned else source
         keep = max(0, own[0] - size.fade), min(length, own[1] + size.fade)
-        # All that is padded, where there is no other tile: it may be more than a halo.
+        # What is not cut is seen with all of its padding: norms look at that too.
         read = padded if len(firsts) == 1 else _read(keep, size, padded)
         cuts.append(Cut(own, keep, read, output, source))
     return cuts
