@@ -64,7 +64,7 @@ Limits = tuple[float, float]
 _FREE = 3
 # Later than the drawing that a refresh asks for.
 _DRAWN_MS = 20
-# Hidden layers come after the first tile, which their making would keep waiting.
+# All others come after the first tile, which their making would keep waiting.
 _PATIENCE_MS = 1000
 
 
@@ -203,7 +203,7 @@ class PredictionLayers(QObject):
                 return
         if self.pending:
             following = self.pending[0]
-            soon = following.visible or following.old is not None or self._filled
+            soon = following.old is not None or self._filled
             self._maker.start(0 if soon else _PATIENCE_MS)
         elif self._busy:
             self.complete.emit()
