@@ -246,7 +246,7 @@ def plan(out: Path, dense: Path, wide: Path) -> None:
     middle(stage)
     stage.look(lambda: dock.preview.seen.plan is not None, "a plan")
     dock.run()
-    stage.look(lambda: dock.current is None, "the sweep")
+    stage.look(lambda: dock.task is None, "the sweep")
     wait(0.5)
     dock.form.scroll.verticalScrollBar().setValue(10_000)
     stage.picture("story_5_plan")
