@@ -31,7 +31,7 @@ SCALINGS = ("robust", "zscore", "none")
 """Those that the specification has words for."""
 
 EPSILON = 1e-6
-"""What bioimage.io adds to a standard deviation."""
+"""Added to a standard deviation by bioimage.io."""
 
 _AXES = ("z", "y", "x")
 
@@ -47,9 +47,6 @@ _LICENCES = (
 
 _FIXED_DEVICE = ("condnet", "dodnet", "tgnet", "tsn")
 """Conditionings whose task codes are made where the network was traced."""
-
-_ATTENDING = ("gvt",)
-"""Backbones whose attention, in a package, is that of a block."""
 
 _CONTENT = {
     "dna": "nuclei",
@@ -366,7 +363,7 @@ def _use(card: ModelCard, config: NetworkConfig, sizes: Interface) -> list[str]:
             + (
                 "; still, this network looks at the whole block, so that another size "
                 "gives other numbers."
-                if config.sees_whole or config.backbone in _ATTENDING
+                if config.sees_whole or config.attends
                 else "."
             )
         )

@@ -442,7 +442,7 @@ def _number(value: Any) -> float | None:
 # Purpose ----------------------------------------------------------------------------
 
 UNSTATED = "not stated in the file; see its publication"
-"""What an imported model was trained on, where nobody says."""
+"""Training data of an imported model, where nobody says."""
 
 
 def is_foreign(card: ModelCard) -> bool:

@@ -55,7 +55,7 @@ TILE_BYTES = 320 * 2**20
 """A tile and its spectrum, at most; a larger field is cut."""
 
 WORK_BYTES = 128 * 2**20
-"""What is taken besides: transfer function, and the parts that are worked on."""
+"""Memory besides: transfer function, and the parts that are worked on."""
 
 BLOCK = 2**19
 """Numbers that are worked on at once."""

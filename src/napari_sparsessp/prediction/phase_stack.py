@@ -181,7 +181,7 @@ class PhaseArray:
 
     @property
     def bytes(self) -> int:
-        """What a time point takes in memory, while it is made and then."""
+        """Memory of a time point, while it is made and then."""
         job, _ = self._job(range(len(self._planes)))
         size = 4 * len(self._planes) * math.prod(self.shape[-2:])
         return job.work_bytes + min(size, IN_MEMORY)

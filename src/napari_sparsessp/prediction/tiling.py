@@ -302,7 +302,7 @@ class TileGrid:
 def _z_spans(
     depth: int, size: TileSize, padding: Padding
 ) -> list[tuple[Span, Span, Span]]:
-    """What windows read and keep, and their cores.
+    """Spans of z that windows read and keep, and their cores.
 
     The cores of windows that overlap meet half-way between their centres.
     """

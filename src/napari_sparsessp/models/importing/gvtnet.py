@@ -45,7 +45,7 @@ DIC = "dic_lamin_b1"
 
 
 def read_gvtnet(index: Path) -> Source:
-    """Find a place for each weight of a checkpoint whose index is given."""
+    """Give each weight of a checkpoint its place; `index` names the checkpoint."""
     table = read_index(index)
     if FIRST not in table or LAST not in table:
         raise refusal(

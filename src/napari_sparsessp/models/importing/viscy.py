@@ -29,7 +29,7 @@ LIGHTNING = "pytorch-lightning_version"
 """A key of every such checkpoint."""
 
 LANDMARKS = ("dna", "cell_membrane")
-"""What the published networks with two outputs predict, in order: the nuclei, which
+"""Outputs of the published networks that have two, in order: the nuclei, which
 were labelled by their DNA, and the membrane."""
 
 VOXELS = {

@@ -35,7 +35,7 @@ _STATES: dict[State, tuple[str, str]] = {
     "partly": ("A part is here already.", "Get the rest…"),
     "yours": ("Among your models.", "Predict with it"),
 }
-"""What is said of an entry's state, and its button."""
+"""Words for an entry's state, and its button."""
 
 
 class Chip(QLabel):

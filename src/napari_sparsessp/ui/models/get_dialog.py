@@ -28,7 +28,7 @@ _WIDTH_LETTERS, _TEXT = 90, 320
 
 @dataclass(frozen=True)
 class GetOptions:
-    """Whatever nobody has published of a model."""
+    """Fields of a model that nobody has published."""
 
     pixel: Annotated[
         str,
